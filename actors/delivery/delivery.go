@@ -1,0 +1,191 @@
+// Package delivery holds what travels from the actors that produce events
+// (tables, channels, presence rooms) to the connections that send them: events,
+// the frames they are encoded into once, and the window that bounds how many
+// bytes of frames may be on their way.
+package delivery
+
+import (
+	"encoding/json"
+	"sync/atomic"
+	"time"
+
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/caller"
+)
+
+// Frame is a run of complete wire frames of one dialect, encoded once and shared
+// by every receiver. Nobody writes to Bytes after it was made.
+//
+// A producer that bounds its bytes calls Track before sending; every receiver
+// calls Done exactly once when the bytes have been written or thrown away with
+// the connection.
+type Frame struct {
+	// Bytes are complete WebSocket frames, headers included.
+	Bytes []byte
+	// Messages is the number of messages in Bytes.
+	Messages int
+	// Reliable frames (table changes) are paced by their producer's Window and
+	// never counted against the connection's own queue; the others are.
+	Reliable bool
+
+	pending atomic.Int64
+	window  *Window
+}
+
+// Track charges the frame to w until receivers calls of Done. Call it before
+// the first send, with the exact number of receivers.
+func (f *Frame) Track(w *Window, receivers int) {
+	if w == nil || receivers == 0 {
+		return
+	}
+	f.window = w
+	f.pending.Store(int64(receivers))
+	w.charge(int64(len(f.Bytes)))
+}
+
+// Done says that one receiver needs the bytes no more.
+func (f *Frame) Done() {
+	if f.window != nil && f.pending.Add(-1) == 0 {
+		f.window.release(int64(len(f.Bytes)))
+	}
+}
+
+// Window counts the bytes of tracked frames that some receiver has not written
+// yet. The producer reads ahead only while Full is false, and is woken by the
+// callback when the window has room again.
+type Window struct {
+	limit int64
+	used  atomic.Int64
+	wake  func()
+}
+
+// NewWindow makes a window of limit bytes; wake is called, from any goroutine,
+// each time the window goes from full to not full. It must not block.
+func NewWindow(limit int64, wake func()) *Window { return &Window{limit: limit, wake: wake} }
+
+// Full tells whether the producer should wait.
+func (w *Window) Full() bool { return w.used.Load() >= w.limit }
+
+// Used is the number of bytes on their way.
+func (w *Window) Used() int64 { return w.used.Load() }
+
+func (w *Window) charge(n int64) { w.used.Add(n) }
+
+func (w *Window) release(n int64) {
+	after := w.used.Add(-n)
+	if after < w.limit && after+n >= w.limit {
+		w.wake()
+	}
+}
+
+// Subscriber is a connection as producers see it. Ref.Tell(*Frame) never blocks.
+type Subscriber struct {
+	// Ref is the connection actor; comparable, and the key of the subscriber.
+	Ref kernel.Ref
+	// Caller is on whose behalf events are judged.
+	Caller caller.Caller
+	// Codec makes frames for the connection's dialect.
+	Codec Codec
+}
+
+// Codec encodes events for one wire dialect. Implementations live in transport;
+// they are stateless and safe for concurrent use. The results are shared.
+type Codec interface {
+	// Dialect names the codec; producers group receivers by it.
+	Dialect() string
+	// AppendChange appends a complete frame for c to dst. ids are the
+	// subscription ids that matched on the receiving connections.
+	AppendChange(dst []byte, c *Change, ids []string) []byte
+	// AppendBroadcast appends a complete frame; self marks the sender's own copy.
+	AppendBroadcast(dst []byte, b *Broadcast, self bool) []byte
+	// AppendPresence appends a complete frame.
+	AppendPresence(dst []byte, p *Presence) []byte
+	// AppendNotice appends a complete frame about a subscription or channel.
+	AppendNotice(dst []byte, n *Notice) []byte
+}
+
+// ChangeType is the type member of a change.
+type ChangeType string
+
+// The types of changes.
+const (
+	Insert   ChangeType = "INSERT"
+	Update   ChangeType = "UPDATE"
+	Delete   ChangeType = "DELETE"
+	Truncate ChangeType = "TRUNCATE"
+)
+
+// Column names a column of a change and its SQL type.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Change is one table change as one identity may see it.
+type Change struct {
+	Schema, Table string
+	Type          ChangeType
+	// Record and OldRecord are JSON objects; nil is sent as null (record) or
+	// left out (old_record of an INSERT).
+	Record, OldRecord json.RawMessage
+	// Entered: the row was not visible to the receiver before; Left: it is not
+	// any more (Type is DELETE then).
+	Entered, Left bool
+	// Truncated: the row was too large for the log; Record holds the key only.
+	Truncated bool
+	// Columns are the columns that the receiver may read.
+	Columns []Column
+	// CommitTimestamp is when the writing transaction logged the change.
+	CommitTimestamp time.Time
+	// Position is the sealed place in the log from which a client may resume
+	// after this change; empty when none was asked for.
+	Position string
+}
+
+// Broadcast is a message published to a channel.
+type Broadcast struct {
+	Channel, Event string
+	// Payload is any JSON value.
+	Payload json.RawMessage
+	// MessageID is the publisher's id, empty if it gave none.
+	MessageID string
+	// Offset and Epoch are the message's place in the channel's order, given by
+	// the channel's home; Offset 0 means unnumbered.
+	Offset uint64
+	Epoch  uint64
+}
+
+// PresenceEvent is the kind of a presence message.
+type PresenceEvent string
+
+// The presence events.
+const (
+	Join  PresenceEvent = "join"
+	Leave PresenceEvent = "leave"
+	Sync  PresenceEvent = "sync"
+)
+
+// Presence is a presence message to the members of a channel.
+type Presence struct {
+	Channel string
+	Event   PresenceEvent
+	Key     string
+	// New and Left are the metas that came or went.
+	New, Left []json.RawMessage
+	// Current is the whole state: key → metas. It is encoded JSON so that it is
+	// built once for all receivers; nil leaves it out.
+	Current json.RawMessage
+}
+
+// Notice tells a connection something about a subscription or channel that is
+// no event: that messages were lost, that a subscription ended and why.
+type Notice struct {
+	// Type is the wire type: "error", "messages_lost", "resume_failed",
+	// "view_changed", "unsubscribed".
+	Type           string
+	Channel        string
+	SubscriptionID string
+	Code           string
+	Message        string
+	Payload        json.RawMessage
+}

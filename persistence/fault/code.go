@@ -1,0 +1,78 @@
+package fault
+
+// Code is a stable upper-case name that clients may match on.
+type Code string
+
+// Requests that cannot be understood.
+const (
+	InvalidRequestBody   Code = "INVALID_REQUEST_BODY"
+	MissingRequiredField Code = "MISSING_REQUIRED_FIELD"
+	InvalidInput         Code = "INVALID_INPUT"
+	InvalidID            Code = "INVALID_ID"
+	InvalidFormat        Code = "INVALID_FORMAT"
+	InvalidQuery         Code = "INVALID_QUERY"
+	ValidationFailed     Code = "VALIDATION_FAILED"
+	InvalidRole          Code = "INVALID_ROLE"
+	JSONTooDeep          Code = "JSON_TOO_DEEP"
+	WeakPassword         Code = "WEAK_PASSWORD"
+	UnknownColumn        Code = "UNKNOWN_COLUMN"
+	UnfilteredWrite      Code = "UNFILTERED_WRITE"
+	BatchTooLarge        Code = "BATCH_TOO_LARGE"
+)
+
+// Credentials that are missing or wrong.
+const (
+	MissingAuthentication  Code = "MISSING_AUTHENTICATION"
+	AuthenticationRequired Code = "AUTHENTICATION_REQUIRED"
+	InvalidToken           Code = "INVALID_TOKEN"
+	ExpiredToken           Code = "EXPIRED_TOKEN"
+	RevokedToken           Code = "REVOKED_TOKEN"
+	InvalidCredentials     Code = "INVALID_CREDENTIALS"
+	InvalidSetupToken      Code = "INVALID_SETUP_TOKEN"
+)
+
+// Things that are understood and refused.
+const (
+	AccessDenied            Code = "ACCESS_DENIED"
+	InsufficientPermissions Code = "INSUFFICIENT_PERMISSIONS"
+	AdminRequired           Code = "ADMIN_REQUIRED"
+	RLSPolicyViolation      Code = "RLS_POLICY_VIOLATION"
+	AccountLocked           Code = "ACCOUNT_LOCKED"
+	SignupDisabled          Code = "SIGNUP_DISABLED"
+	PasswordLoginDisabled   Code = "PASSWORD_LOGIN_DISABLED"
+	EmailNotVerified        Code = "EMAIL_NOT_VERIFIED"
+	SetupDisabled           Code = "SETUP_DISABLED"
+	SetupAlreadyCompleted   Code = "SETUP_ALREADY_COMPLETED"
+	ReadOnlyRelation        Code = "READ_ONLY_RELATION"
+	MethodNotAllowed        Code = "METHOD_NOT_ALLOWED"
+)
+
+// What is not there, or stands in the way.
+const (
+	NotFound            Code = "NOT_FOUND"
+	TableNotFound       Code = "TABLE_NOT_FOUND"
+	TenantNotFound      Code = "TENANT_NOT_FOUND"
+	AlreadyExists       Code = "ALREADY_EXISTS"
+	DuplicateKey        Code = "DUPLICATE_KEY"
+	ForeignKeyViolation Code = "FOREIGN_KEY_VIOLATION"
+	NotNullViolation    Code = "NOT_NULL_VIOLATION"
+	CheckViolation      Code = "CHECK_VIOLATION"
+	Conflict            Code = "CONFLICT"
+	PayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
+	UpgradeRequired     Code = "UPGRADE_REQUIRED"
+	UnsupportedMedia    Code = "UNSUPPORTED_MEDIA_TYPE"
+)
+
+// Too much, too late, or broken.
+const (
+	RateLimitExceeded  Code = "RATE_LIMIT_EXCEEDED"
+	Overloaded         Code = "OVERLOADED"
+	ServiceUnavailable Code = "SERVICE_UNAVAILABLE"
+	FeatureDisabled    Code = "FEATURE_DISABLED"
+	Draining           Code = "DRAINING"
+	Timeout            Code = "TIMEOUT"
+	Canceled           Code = "CANCELED"
+	DatabaseError      Code = "DATABASE_ERROR"
+	OperationFailed    Code = "OPERATION_FAILED"
+	InternalError      Code = "INTERNAL_ERROR"
+)

@@ -1,0 +1,92 @@
+package floor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Rest serves the four statements of the rest scenario: token check, then role,
+// claims and statement in one pipelined implicit transaction, JSON built by
+// PostgreSQL. databaseURL is a login that may become authenticated.
+func Rest(ctx context.Context, listener net.Listener, databaseURL, secret string) error {
+	pool, err := pgxpool.New(ctx, databaseURL)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	mux := http.NewServeMux()
+	serve := func(pattern string, status int, statement func(*http.Request) (string, []any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			body, err := answer(r, pool, secret, statement)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+			w.WriteHeader(status)
+			// A client that hung up shows in the load generator.
+			_, _ = io.WriteString(w, body)
+		})
+	}
+	serve("GET /api/v1/tables/public/bench_rest/{id}", http.StatusOK, func(r *http.Request) (string, []any, error) {
+		return `select row_to_json(t)::text from public.bench_rest t where id = $1`, []any{r.PathValue("id")}, nil
+	})
+	serve("GET /api/v1/tables/bench_rest", http.StatusOK, func(r *http.Request) (string, []any, error) {
+		least := strings.TrimPrefix(r.URL.Query().Get("n"), "gte.")
+		return `select coalesce(json_agg(row_to_json(t)), '[]')::text
+		        from (select * from public.bench_rest where n >= $1 order by id limit 20) t`, []any{least}, nil
+	})
+	serve("POST /api/v1/tables/bench_rest", http.StatusCreated, func(r *http.Request) (string, []any, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return "", nil, err
+		}
+		if strings.HasPrefix(string(body), "[") {
+			return `with inserted as (
+			          insert into public.bench_rest (owner, n, body)
+			          select owner, n, body from json_populate_recordset(null::public.bench_rest, $1) returning *)
+			        select json_agg(row_to_json(inserted))::text from inserted`, []any{string(body)}, nil
+		}
+		return `with inserted as (
+		          insert into public.bench_rest (owner, n, body)
+		          select owner, n, body from json_populate_record(null::public.bench_rest, $1) returning *)
+		        select row_to_json(inserted)::text from inserted`, []any{string(body)}, nil
+	})
+	return http.Serve(listener, mux)
+}
+
+func answer(r *http.Request, pool *pgxpool.Pool, secret string, statement func(*http.Request) (string, []any, error)) (string, error) {
+	claims := jwt.MapClaims{}
+	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if _, err := jwt.ParseWithClaims(bearer, claims, func(*jwt.Token) (any, error) { return []byte(secret), nil },
+		jwt.WithValidMethods([]string{"HS256"})); err != nil {
+		return "", err
+	}
+	encoded, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	sql, args, err := statement(r)
+	if err != nil {
+		return "", err
+	}
+	var batch pgx.Batch
+	batch.Queue(`select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)`, string(encoded))
+	batch.Queue(sql, args...)
+	results := pool.SendBatch(r.Context(), &batch)
+	var body string
+	_, first := results.Exec()
+	second := results.QueryRow().Scan(&body)
+	return body, errors.Join(first, second, results.Close())
+}

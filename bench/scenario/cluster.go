@@ -206,6 +206,7 @@ func (l clusterLoad) failover(ctx context.Context, t *target.Target, r *measure.
 		}
 		defer publisher.Close()
 		lines[i] = &line{publisher: publisher, subscriber: subscriber, st: newStream(1)}
+		lines[i].st.seen = map[int64]bool{}
 	}
 	const window = 20 * time.Second
 	progress("cluster: publishing to %d channels with acks and killing a node", l.channels)
@@ -266,13 +267,17 @@ func (l clusterLoad) failover(ctx context.Context, t *target.Target, r *measure.
 			moved++
 		}
 		acked += int64(len(ln.acked))
-		lost += max(int64(len(ln.acked))-ln.st.received.Load(), 0)
+		for _, n := range ln.acked {
+			if !ln.st.seen[n] {
+				lost++
+			}
+		}
 		duplicated += ln.st.duplicates
 		disordered += ln.st.disorder
 	}
 	r.Row("home killed").Set("channels", l.channels).Set("channels moved", moved).
 		Set("acked", acked).Set("acked again after s", worst.Seconds()).
-		Set("lost", lost).Set("duplicated", duplicated).Set("disordered", disordered).
+		Set("acked but lost", lost).Set("duplicated", duplicated).Set("disordered", disordered).
 		Set("watched for s", time.Since(killed).Seconds())
 	return nil
 }

@@ -31,6 +31,9 @@ type stream struct {
 	arrived  []atomic.Int32
 
 	duplicates, disorder int64
+	// seen, when set, remembers every number: for streams of few messages in
+	// which some numbers may rightly be missing.
+	seen map[int64]bool
 }
 
 func newStream(connections int) *stream {
@@ -49,6 +52,13 @@ func (s *stream) handle(c *socket.Conn, message []byte) {
 	}
 	if sent, ok := numberAfter(message, timeMark); ok {
 		s.latency.Record(time.Duration(time.Now().UnixNano() - sent))
+	}
+	if s.seen != nil {
+		if s.seen[n] {
+			s.duplicates++
+			return
+		}
+		s.seen[n] = true
 	}
 	switch last := s.last[c.Index]; {
 	case n > last:

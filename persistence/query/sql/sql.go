@@ -1,0 +1,161 @@
+// Package sql compiles query trees into SQL.
+//
+// Three rules keep what a client writes from changing the shape of a statement:
+// names of columns and relations come from the catalogue and are quoted; values
+// and JSON keys are parameters, always; the only names of a client's own are
+// the labels of a result, quoted after a check. Each value is converted by
+// PostgreSQL to the type of what it is compared with, so that a bad literal is
+// the client's fault and no digit is lost on the way.
+//
+// Rows come back as JSON that PostgreSQL built, one per row of the result, in
+// the order that was asked for; the server joins them and never parses them.
+package sql
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+)
+
+// Plan is a compiled query: immutable, and good for any caller as long as the
+// catalogue it was compiled with is current.
+type Plan struct {
+	// SQL is the statement. Its text depends on the shape of the query alone.
+	SQL string
+	// Args are the parameters: texts, and whole numbers for limits.
+	Args []any
+	// Explain is the statement whose plan gives the estimate, with the first
+	// ExplainArgs of Args; empty unless an estimate was asked for.
+	Explain     string
+	ExplainArgs int
+	// Counted tells that each row has two columns: a total (NULL but in one row)
+	// and the JSON.
+	Counted bool
+	// Rows tells whether the statement returns rows at all.
+	Rows bool
+	// Threshold is where an exact count of CountEstimated stops.
+	Threshold int64
+	// Empty tells that there is nothing to run: no row is read or written.
+	Empty bool
+}
+
+// maxArgs is how many parameters a statement may have in the wire protocol.
+const maxArgs = 65535
+
+// compiler collects the parameters of one statement over one relation.
+type compiler struct {
+	relation *Relation
+	args     []any
+}
+
+// arg adds a parameter and writes its place.
+func (c *compiler) arg(w *strings.Builder, value any) {
+	c.args = append(c.args, value)
+	w.WriteByte('$')
+	var digits [8]byte
+	w.Write(strconv.AppendInt(digits[:0], int64(len(c.args)), 10))
+}
+
+// typed adds a text parameter that PostgreSQL converts to t.
+func (c *compiler) typed(w *strings.Builder, value string, t Type) {
+	c.arg(w, value)
+	w.WriteString("::")
+	t.write(w)
+}
+
+// typedList adds a parameter that holds a list of values of t.
+func (c *compiler) typedList(w *strings.Builder, values []string, t Type) {
+	c.arg(w, arrayLiteral(values))
+	w.WriteString("::")
+	t.write(w)
+	w.WriteString("[]")
+}
+
+// write writes the type's name, so that it needs no search path.
+func (t Type) write(w *strings.Builder) {
+	if t.Schema != "" && t.Schema != "pg_catalog" {
+		quote(w, t.Schema)
+		w.WriteByte('.')
+	}
+	quote(w, t.Name)
+	if t.Kind == KindArray {
+		w.WriteString("[]")
+	}
+}
+
+// quote writes an identifier.
+func quote(w *strings.Builder, name string) {
+	w.WriteByte('"')
+	for {
+		i := strings.IndexByte(name, '"')
+		if i < 0 {
+			break
+		}
+		w.WriteString(name[:i])
+		w.WriteString(`""`)
+		name = name[i+1:]
+	}
+	w.WriteString(name)
+	w.WriteByte('"')
+}
+
+// from writes the qualified name of the relation.
+func (c *compiler) from(w *strings.Builder) {
+	quote(w, c.relation.Schema)
+	w.WriteByte('.')
+	quote(w, c.relation.Name)
+}
+
+// column writes a column, qualified by the relation's name.
+func (c *compiler) column(w *strings.Builder, name string) {
+	quote(w, c.relation.Name)
+	w.WriteByte('.')
+	quote(w, name)
+}
+
+// find looks a column up.
+func (c *compiler) find(name string) (*Column, error) {
+	if col, ok := c.relation.Column(name); ok {
+		return col, nil
+	}
+	return nil, fault.Newf(fault.UnknownColumn, "Unknown column: %s", name).
+		WithHint("The relation " + c.relation.query().String() + " has no column of that name.")
+}
+
+// label writes a client's own name for a result column.
+func (c *compiler) label(w *strings.Builder, name string) error {
+	if name == "" || len(name) > 63 || !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
+		return invalid("%q cannot name a column of the result", name).WithHint("A name has 1 to 63 bytes; give the column an alias.")
+	}
+	quote(w, name)
+	return nil
+}
+
+// relationOf looks the relation of a query up.
+func relationOf(relations Relations, r query.Relation) (*Relation, error) {
+	rel, ok := relations.Relation(r.Schema, r.Name)
+	if !ok {
+		return nil, NotFound(r)
+	}
+	return rel, nil
+}
+
+// NotFound is the fault of a relation that does not exist or is not exposed.
+func NotFound(r query.Relation) *fault.Fault {
+	return fault.Newf(fault.TableNotFound, "Table '%s' not found", r)
+}
+
+func invalid(format string, args ...any) *fault.Fault {
+	return fault.Newf(fault.InvalidQuery, "Invalid query parameters: "+format, args...)
+}
+
+// text checks that PostgreSQL can take a value as text.
+func text(value string) error {
+	if strings.IndexByte(value, 0) >= 0 || !utf8.ValidString(value) {
+		return invalid("a value is not valid UTF-8 text")
+	}
+	return nil
+}

@@ -1,0 +1,91 @@
+package config
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// SecretsDir is the folder of generated secrets below DataDir.
+const SecretsDir = "secrets"
+
+// generated are the secrets that the server can make up on its own. Each has a
+// file of its own, which can be handed to another node as KEY_FILE.
+var generated = []struct {
+	path  string
+	field func(*Config) *Secret
+	make  func() string
+}{
+	{"auth.jwt_secret", func(c *Config) *Secret { return &c.Auth.JWTSecret }, func() string { return base64.RawURLEncoding.EncodeToString(random(48)) }},
+	// 32 bytes that are also 32 printable characters.
+	{"encryption_key", func(c *Config) *Secret { return &c.EncryptionKey }, func() string { return base64.RawURLEncoding.EncodeToString(random(24)) }},
+	{"cursor_key", func(c *Config) *Secret { return &c.CursorKey }, func() string { return base64.RawURLEncoding.EncodeToString(random(24)) }},
+	{"security.setup_token", func(c *Config) *Secret { return &c.Security.SetupToken }, func() string { return hex.EncodeToString(random(20)) }},
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: the runtime stops the program if it would
+	return b
+}
+
+// FillSecrets gives every missing secret the value kept in the data folder, and
+// makes and keeps a new one the first time. Configured values are not stored.
+func (l *Loaded) FillSecrets() error {
+	dir := filepath.Join(l.Config.DataDir, SecretsDir)
+	for _, g := range generated {
+		field := g.field(&l.Config)
+		if *field != "" {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make the folder for secrets: %w", err)
+		}
+		file := filepath.Join(dir, strings.ReplaceAll(g.path, ".", "_"))
+		value, err := keep(file, g.make())
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.path, err)
+		}
+		*field = Secret(value)
+		l.origins[g.path] = file
+	}
+	return nil
+}
+
+// keep returns the content of file, which it makes with value when it is not
+// there. Two processes that start at once agree on one value: the file appears
+// whole, by a link that fails for the second.
+func keep(file, value string) (string, error) {
+	raw, err := os.ReadFile(file)
+	if err == nil {
+		if kept := strings.TrimSpace(string(raw)); kept != "" {
+			return kept, nil
+		}
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	fresh, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(fresh.Name())
+	_, err = fresh.WriteString(value + "\n")
+	if err = errors.Join(err, fresh.Chmod(0o600), fresh.Sync(), fresh.Close()); err != nil {
+		return "", err
+	}
+	if err := os.Link(fresh.Name(), file); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return keep(file, value)
+		}
+		return "", err
+	}
+	return value, nil
+}

@@ -22,13 +22,14 @@ const (
 
 // Credentials that are missing or wrong.
 const (
-	MissingAuthentication  Code = "MISSING_AUTHENTICATION"
-	AuthenticationRequired Code = "AUTHENTICATION_REQUIRED"
-	InvalidToken           Code = "INVALID_TOKEN"
-	ExpiredToken           Code = "EXPIRED_TOKEN"
-	RevokedToken           Code = "REVOKED_TOKEN"
-	InvalidCredentials     Code = "INVALID_CREDENTIALS"
-	InvalidSetupToken      Code = "INVALID_SETUP_TOKEN"
+	MissingAuthentication    Code = "MISSING_AUTHENTICATION"
+	AuthenticationRequired   Code = "AUTHENTICATION_REQUIRED"
+	InvalidToken             Code = "INVALID_TOKEN"
+	ExpiredToken             Code = "EXPIRED_TOKEN"
+	RevokedToken             Code = "REVOKED_TOKEN"
+	InvalidCredentials       Code = "INVALID_CREDENTIALS"
+	InvalidSetupToken        Code = "INVALID_SETUP_TOKEN"
+	ReauthenticationRequired Code = "REAUTHENTICATION_REQUIRED"
 )
 
 // Things that are understood and refused.
@@ -75,4 +76,15 @@ const (
 	DatabaseError      Code = "DATABASE_ERROR"
 	OperationFailed    Code = "OPERATION_FAILED"
 	InternalError      Code = "INTERNAL_ERROR"
+)
+
+// Sockets: what a realtime connection is told.
+const (
+	InvalidMessage           Code = "INVALID_MESSAGE"
+	UnknownMessageType       Code = "UNKNOWN_MESSAGE_TYPE"
+	MaxConnectionsReached    Code = "MAX_CONNECTIONS_REACHED"
+	ChannelLimitReached      Code = "CHANNEL_LIMIT_REACHED"
+	SubscriptionLimitReached Code = "SUBSCRIPTION_LIMIT_REACHED"
+	PresenceLimitReached     Code = "PRESENCE_LIMIT_REACHED"
+	MessagesLost             Code = "MESSAGES_LOST"
 )

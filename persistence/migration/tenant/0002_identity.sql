@@ -95,7 +95,14 @@ BEGIN
               HINT = 'Change the address and the password with PATCH /api/v1/auth/user.';
     END IF;
   END IF;
-  new.updated_at := pg_catalog.now();
+  -- Signing in writes counters; that is no change of the user.
+  IF (new.email, new.password_hash, new.email_verified, new.role, new.user_metadata, new.app_metadata)
+     IS DISTINCT FROM
+     (old.email, old.password_hash, old.email_verified, old.role, old.user_metadata, old.app_metadata) THEN
+    new.updated_at := pg_catalog.now();
+  ELSE
+    new.updated_at := old.updated_at;
+  END IF;
   RETURN new;
 END
 $$;

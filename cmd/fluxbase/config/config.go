@@ -8,7 +8,10 @@
 // Config; it hands every room the options that the room declares itself.
 package config
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Config is a complete configuration. Load makes one.
 type Config struct {
@@ -22,8 +25,6 @@ type Config struct {
 	Debug         bool   `key:"debug"`
 	// EncryptionKey seals secrets at rest: exactly 32 bytes.
 	EncryptionKey Secret `key:"encryption_key"`
-	// CursorKey seals the positions handed to realtime clients: exactly 32 bytes.
-	CursorKey Secret `key:"cursor_key"`
 
 	Admin     Admin     `key:"admin"`
 	Server    Server    `key:"server"`
@@ -117,6 +118,17 @@ type Database struct {
 	SlowQueryThreshold  time.Duration `key:"slow_query_threshold" default:"1s"`
 	RetryAttempts       int           `key:"retry_attempts" default:"5"`
 	StatementTimeoutMax time.Duration `key:"statement_timeout_max" default:"5m"`
+}
+
+// Joined tells whether the node takes part in a cluster.
+func (c *Config) Joined() bool {
+	switch c.Cluster.Enabled {
+	case "auto":
+		return !c.Database.Managed()
+	default:
+		on, err := strconv.ParseBool(c.Cluster.Enabled)
+		return err == nil && on || c.Cluster.Enabled == "yes"
+	}
 }
 
 // Managed tells whether the server runs its own PostgreSQL.
@@ -323,7 +335,9 @@ type Scaling struct {
 
 // Cluster joins nodes that share a control database.
 type Cluster struct {
-	Enabled bool `key:"enabled"`
+	// Enabled is yes, no, or auto: yes when the database is not the managed one,
+	// because then other nodes may use it too.
+	Enabled string `key:"enabled" default:"auto"`
 	// Address is where the node listens for other nodes; port 0 takes a free one.
 	Address string `key:"address" default:"127.0.0.1:0"`
 	// AdvertiseAddress is how others reach it; empty means Address.

@@ -250,11 +250,11 @@ func TestSecretsAreMadeOnceAndKept(t *testing.T) {
 	}
 	wg.Wait()
 	for _, c := range all {
-		if c.Auth.JWTSecret != all[0].Auth.JWTSecret || c.EncryptionKey != all[0].EncryptionKey || c.CursorKey != all[0].CursorKey || c.Security.SetupToken != all[0].Security.SetupToken {
+		if c.Auth.JWTSecret != all[0].Auth.JWTSecret || c.EncryptionKey != all[0].EncryptionKey || c.Realtime.CursorKey != all[0].Realtime.CursorKey || c.Security.SetupToken != all[0].Security.SetupToken {
 			t.Fatal("two readers got different secrets")
 		}
 	}
-	if len(all[0].EncryptionKey) != 32 || all[0].EncryptionKey == all[0].CursorKey {
+	if len(all[0].EncryptionKey) != 32 || all[0].EncryptionKey == all[0].Realtime.CursorKey {
 		t.Errorf("keys of %d bytes", len(all[0].EncryptionKey))
 	}
 	files, err := filepath.Glob(filepath.Join(dir, SecretsDir, "*"))

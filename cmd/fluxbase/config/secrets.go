@@ -25,7 +25,7 @@ var generated = []struct {
 	{"auth.jwt_secret", func(c *Config) *Secret { return &c.Auth.JWTSecret }, func() string { return base64.RawURLEncoding.EncodeToString(random(48)) }},
 	// 32 bytes that are also 32 printable characters.
 	{"encryption_key", func(c *Config) *Secret { return &c.EncryptionKey }, func() string { return base64.RawURLEncoding.EncodeToString(random(24)) }},
-	{"cursor_key", func(c *Config) *Secret { return &c.CursorKey }, func() string { return base64.RawURLEncoding.EncodeToString(random(24)) }},
+	{"realtime.cursor_key", func(c *Config) *Secret { return &c.Realtime.CursorKey }, func() string { return base64.RawURLEncoding.EncodeToString(random(24)) }},
 	{"security.setup_token", func(c *Config) *Secret { return &c.Security.SetupToken }, func() string { return hex.EncodeToString(random(20)) }},
 }
 
@@ -37,41 +37,65 @@ func random(n int) []byte {
 
 // FillSecrets gives every missing secret the value kept in the data folder, and
 // makes and keeps a new one the first time. Configured values are not stored.
-func (l *Loaded) FillSecrets() error {
+func (l *Loaded) FillSecrets() error { return l.fill(true) }
+
+// FindSecrets is FillSecrets without making files: a secret that is not kept yet
+// gets a value for this call only.
+func (l *Loaded) FindSecrets() error { return l.fill(false) }
+
+func (l *Loaded) fill(store bool) error {
 	dir := filepath.Join(l.Config.DataDir, SecretsDir)
 	for _, g := range generated {
 		field := g.field(&l.Config)
 		if *field != "" {
 			continue
 		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make the folder for secrets: %w", err)
+		file := SecretFile(l.Config.DataDir, g.path)
+		value, origin := g.make(), file
+		if store {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				return fmt.Errorf("make the folder for secrets: %w", err)
+			}
 		}
-		file := filepath.Join(dir, strings.ReplaceAll(g.path, ".", "_"))
-		value, err := keep(file, g.make())
-		if err != nil {
+		switch kept, err := read(file); {
+		case err == nil:
+			value = kept
+		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s: %w", g.path, err)
+		case !store:
+			origin = "made at the first start"
+		default:
+			if value, err = keep(file, value); err != nil {
+				return fmt.Errorf("%s: %w", g.path, err)
+			}
 		}
 		*field = Secret(value)
-		l.origins[g.path] = file
+		l.origins[g.path] = origin
 	}
 	return nil
 }
 
-// keep returns the content of file, which it makes with value when it is not
-// there. Two processes that start at once agree on one value: the file appears
-// whole, by a link that fails for the second.
-func keep(file, value string) (string, error) {
+// SecretFile is where the generated secret of a key is kept.
+func SecretFile(dataDir, path string) string {
+	return filepath.Join(dataDir, SecretsDir, strings.ReplaceAll(path, ".", "_"))
+}
+
+func read(file string) (string, error) {
 	raw, err := os.ReadFile(file)
-	if err == nil {
-		if kept := strings.TrimSpace(string(raw)); kept != "" {
-			return kept, nil
-		}
-		return "", fmt.Errorf("%s is empty", file)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return "", err
 	}
+	kept := strings.TrimSpace(string(raw))
+	if kept == "" {
+		return "", fmt.Errorf("%s is empty", file)
+	}
+	return kept, nil
+}
+
+// keep writes value to file and returns what the file holds then: two processes
+// that start at once agree on one value, because the file appears whole, by a
+// link that fails for the second.
+func keep(file, value string) (string, error) {
 	fresh, err := os.CreateTemp(filepath.Dir(file), ".new-*")
 	if err != nil {
 		return "", err
@@ -83,9 +107,18 @@ func keep(file, value string) (string, error) {
 	}
 	if err := os.Link(fresh.Name(), file); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return keep(file, value)
+			return read(file)
 		}
 		return "", err
 	}
 	return value, nil
+}
+
+// GeneratedSecrets are the paths of the secrets that FillSecrets can make.
+func GeneratedSecrets() []string {
+	paths := make([]string, 0, len(generated))
+	for _, g := range generated {
+		paths = append(paths, g.path)
+	}
+	return paths
 }

@@ -3,8 +3,11 @@ package config
 import "time"
 
 // Realtime bounds sockets, the change log and fan-out.
+// A connection limit of 0 means none.
 type Realtime struct {
-	Enabled                bool          `key:"enabled" default:"true"`
+	Enabled bool `key:"enabled" default:"true"`
+	// CursorKey seals the positions that clients resume from: exactly 32 bytes.
+	CursorKey              Secret        `key:"cursor_key"`
 	MaxConnections         int           `key:"max_connections" default:"50000"`
 	MaxConnectionsPerUser  int           `key:"max_connections_per_user" default:"10"`
 	MaxConnectionsPerIP    int           `key:"max_connections_per_ip" default:"20"`

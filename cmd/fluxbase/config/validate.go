@@ -68,7 +68,7 @@ func (v *violations) secrets(c *Config, warnings *[]string) {
 	for _, k := range []struct {
 		path  string
 		value Secret
-	}{{"encryption_key", c.EncryptionKey}, {"cursor_key", c.CursorKey}} {
+	}{{"encryption_key", c.EncryptionKey}, {"realtime.cursor_key", c.Realtime.CursorKey}} {
 		if len(k.value) != 32 {
 			v.add(k.path, "must be exactly 32 bytes long, it is %d", len(k.value))
 		}
@@ -184,6 +184,7 @@ func (v *violations) choices(c *Config) {
 	v.oneOf("email.provider", c.Email.Provider, "smtp", "sendgrid", "mailgun", "ses")
 	v.oneOf("jobs.worker_mode", c.Jobs.WorkerMode, "embedded", "standalone", "disabled")
 	v.oneOf("branching.default_data_clone_mode", c.Branching.DefaultDataCloneMode, "schema_only", "full_clone", "full", "seed_data")
+	v.oneOf("cluster.enabled", strings.ToLower(c.Cluster.Enabled), "auto", "yes", "no", "true", "false", "1", "0")
 	v.oneOf("scaling.backend", c.Scaling.Backend, "local", "postgres", "redis")
 }
 
@@ -205,7 +206,6 @@ func (v *violations) numbers(c *Config) {
 		{"api.max_page_size", c.API.MaxPageSize},
 		{"api.default_page_size", c.API.DefaultPageSize},
 		{"api.max_batch_size", c.API.MaxBatchSize},
-		{"realtime.max_connections", c.Realtime.MaxConnections},
 		{"realtime.client_message_queue_size", c.Realtime.ClientMessageQueueSize},
 		{"server.body_limits.max_json_depth", c.Server.BodyLimits.MaxJSONDepth},
 		{"server.max_connections", c.Server.MaxConnections},

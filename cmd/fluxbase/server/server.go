@@ -1,0 +1,73 @@
+// Package server composes a whole node: it is the only place that knows every
+// room. One file per concern; no behaviour lives here.
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"fluxbase/cmd/fluxbase/config"
+)
+
+// Options are what a node is made from.
+type Options struct {
+	// Config is complete and valid, secrets included.
+	Config config.Config
+	Logger *slog.Logger
+	// Progress is told, in words for a terminal, what takes time. May be nil.
+	Progress func(string)
+}
+
+// Server is a running node.
+type Server struct {
+	options Options
+	source  source
+	keys    Keys
+	failed  chan error
+	// cleanup is run from the last to the first by Stop.
+	cleanup []func(context.Context) error
+}
+
+// Start brings a node up and returns when it is ready. What was started before
+// a failure is stopped again.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	s := &Server{options: o, failed: make(chan error, 1)}
+	if err := s.compose(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+	}
+	return s, nil
+}
+
+func (s *Server) compose(ctx context.Context) error {
+	c := s.options.Config
+	var err error
+	if s.source, err = openSource(ctx, c, s.options.Logger, s.options.Progress); err != nil {
+		return err
+	}
+	s.onStop(func(context.Context) error { return s.source.stop() })
+	return nil
+}
+
+// onStop registers the undoing of a step of compose.
+func (s *Server) onStop(f func(context.Context) error) { s.cleanup = append(s.cleanup, f) }
+
+// Keys are what people need to reach the node.
+func (s *Server) Keys() Keys { return s.keys }
+
+// Failed tells, once, that the node cannot go on and why; the owner must Stop it.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// Stop drains and stops the node, in the reverse order of its start. ctx bounds
+// the drain; what does not end in time is cut off.
+func (s *Server) Stop(ctx context.Context) error {
+	var all error
+	for i := len(s.cleanup) - 1; i >= 0; i-- {
+		all = errors.Join(all, s.cleanup[i](ctx))
+	}
+	s.cleanup = nil
+	return all
+}

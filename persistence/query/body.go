@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"fluxbase/persistence/fault"
 )
@@ -31,7 +32,7 @@ type Body struct {
 // nested deeper than MaxDepth. The body keeps raw: the caller must not reuse it.
 func ReadBody(raw []byte) (Body, error) {
 	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || !json.Valid(raw) {
+	if len(raw) == 0 || !utf8.Valid(raw) || !json.Valid(raw) {
 		return Body{}, fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint("The body must be a JSON object or an array of objects.")
 	}
 	s := outline{text: raw, seen: make(map[string]int, 8)}

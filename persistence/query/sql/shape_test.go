@@ -1,0 +1,158 @@
+package sql
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"fluxbase/persistence/query"
+	"pgregory.net/rapid"
+)
+
+// token splits SQL as PostgreSQL's scanner does, as far as the compiler uses it.
+var token = regexp.MustCompile(`"(?:[^"]|"")*"|'(?:[^']|'')*'|\$[0-9]+|[A-Za-z_][A-Za-z0-9_]*|[0-9]+|\s+|.`)
+
+// skeleton is the statement with every quoted identifier made equal.
+func skeleton(sql string) string {
+	var b strings.Builder
+	for _, t := range token.FindAllString(sql, -1) {
+		switch {
+		case t[0] == '"':
+			b.WriteString(`"i"`)
+		case strings.TrimSpace(t) == "":
+			b.WriteByte(' ')
+		default:
+			b.WriteString(t)
+		}
+	}
+	return b.String()
+}
+
+// hostile draws texts that try to leave their place.
+func hostile() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.SampledFrom([]string{`"`, `""`, `'`, `\`, `$1`, `--`, `/*`, `;`, `"; DROP TABLE posts; --`, `' OR '1'='1`, `x" = "x" OR "x`, `\"`, `{`, `}`, `NULL`,
+			`::text`, `a"::"b`, `$$`, `E'\''`, `id`, "\u2028", `U&"\0061"`, `)`, `(`, `*`}),
+		rapid.StringN(1, 20, 60),
+	)
+}
+
+// world is a relation whose names are given, with one column of each kind.
+func world(names []string) (relations, []string) {
+	rel := &Relation{Schema: names[0], Name: names[1]}
+	kinds := []struct {
+		name string
+		kind Kind
+	}{{"text", KindText}, {"int8", KindNumber}, {"jsonb", KindJSONB}, {"text", KindArray}, {"tsvector", KindSearch}, {"bool", KindBool}}
+	var columns []string
+	for i, k := range kinds {
+		name := names[2+i]
+		rel.Columns = append(rel.Columns, scalar(name, k.name, k.kind))
+		columns = append(columns, name)
+	}
+	rel.Key = columns[:2]
+	return relations{names[0] + "." + names[1]: rel.Index()}, columns
+}
+
+// plant builds the same trees from any set of texts: the shape is drawn once,
+// the texts are put in afterwards.
+type plant struct {
+	relation        query.Relation
+	columns, values []string
+	shape           []int
+	next            int
+}
+
+func (p *plant) draw(n int) int {
+	v := p.shape[p.next%len(p.shape)] % n
+	p.next++
+	return v
+}
+
+func (p *plant) value() string { p.next++; return p.values[p.next%len(p.values)] }
+
+func (p *plant) condition(depth int) query.Condition {
+	switch p.draw(6) {
+	case 0:
+		if depth > 0 {
+			return query.And{p.condition(depth - 1), p.condition(depth - 1)}
+		}
+	case 1:
+		if depth > 0 {
+			return query.Or{p.condition(depth - 1), query.Not{Condition: p.condition(depth - 1)}}
+		}
+	case 2:
+		return &query.Compare{Path: query.Column(p.columns[1]), Op: query.In, Values: []string{p.value(), p.value()}}
+	case 3:
+		return &query.Compare{Path: query.Path{Column: p.columns[2], Steps: []query.Step{{Key: p.value()}, {Key: p.value(), Text: true}}}, Op: query.Equal, Value: p.value()}
+	case 4:
+		return &query.Compare{Path: query.Column(p.columns[3]), Op: query.Contains, Value: p.value()}
+	}
+	switch p.draw(3) {
+	case 0:
+		return &query.Compare{Path: query.Column(p.columns[4]), Op: query.TextSearch, Language: p.value(), Value: p.value()}
+	case 1:
+		return &query.Compare{Path: query.Column(p.columns[0]), Op: query.Like, Quantifier: query.QuantifyAny, Values: []string{p.value()}}
+	}
+	return &query.Compare{Path: query.Column(p.columns[0]), Op: query.Equal, Value: p.value()}
+}
+
+func (p *plant) compile(r relations) (*Plan, error) {
+	where := p.condition(3)
+	fields := query.Projection{
+		&query.Field{Path: query.Column(p.columns[0]), Alias: "a" + p.value()},
+		&query.Field{Path: query.Path{Column: p.columns[2], Steps: []query.Step{{Key: p.value()}}}, Alias: "b" + p.value()},
+	}
+	order := []query.Order{{Path: query.Column(p.columns[p.draw(len(p.columns))]), Desc: p.draw(2) == 0}}
+	page := query.Page{Limit: 3, Offset: 1}
+	switch p.draw(3) {
+	case 0:
+		return Select(r, &query.Select{From: p.relation, Fields: fields, Where: where, Order: order, Page: page, Count: query.Count(p.draw(4))}, Options{})
+	case 1:
+		return Delete(r, &query.Delete{From: p.relation, Where: where, Order: order, Page: page, Returning: query.Returning{Rows: true, Fields: fields}})
+	}
+	return Insert(r, &query.Insert{Into: p.relation, Body: query.Body{JSON: []byte(p.value()), Rows: 1, Keys: p.columns, Uniform: p.draw(2) == 0},
+		Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true, Fields: fields}})
+}
+
+// TestShape checks that neither names nor values change a statement's shape: the
+// same tree with harmless texts has the same skeleton and as many parameters.
+func TestShape(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfNDistinct(hostile(), 8, 8, rapid.ID[string]).Draw(t, "names")
+		values := rapid.SliceOfN(hostile(), 5, 5).Draw(t, "values")
+		shape := rapid.SliceOfN(rapid.IntRange(0, 1000), 12, 12).Draw(t, "shape")
+		badWorld, badColumns := world(names)
+		bad := &plant{relation: query.Relation{Schema: names[0], Name: names[1]}, columns: badColumns, values: values, shape: shape}
+		hostilePlan, err := bad.compile(badWorld)
+		if err != nil {
+			return // refused: a label or a value that PostgreSQL cannot take
+		}
+		goodWorld, goodColumns := world([]string{"s", "t", "a", "b", "c", "d", "e", "f"})
+		good := &plant{relation: query.Relation{Schema: "s", Name: "t"}, columns: goodColumns, values: []string{"1", "2", "3", "4", "5"}, shape: shape}
+		plainPlan, err := good.compile(goodWorld)
+		if err != nil {
+			t.Fatalf("the harmless tree is refused: %v", err)
+		}
+		if a, b := skeleton(hostilePlan.SQL), skeleton(plainPlan.SQL); a != b {
+			t.Fatalf("the shape changed\nhostile %s\n  plain %s", hostilePlan.SQL, plainPlan.SQL)
+		}
+		if len(hostilePlan.Args) != len(plainPlan.Args) {
+			t.Fatalf("%d parameters, want %d", len(hostilePlan.Args), len(plainPlan.Args))
+		}
+	})
+}
+
+func FuzzLiterals(f *testing.F) {
+	for _, s := range []string{"(a,b)", `("a,b",c)`, "{a}", `[1,"x",[2]]`, `{"a":1}`, "1e5", "-"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		if got := arrayValue(value); got != value && (got[0] != '{' || got[len(got)-1] != '}') {
+			t.Fatalf("array %q of %q", got, value)
+		}
+		jsonValue(value)
+		numeric(value)
+	})
+}

@@ -13,14 +13,14 @@ import (
 // Result is what one statement gave: rows as text, or only a tag.
 type Result struct {
 	Columns []string
-	Rows    [][]string
+	// Rows hold PostgreSQL's text of each value; nil is NULL.
+	Rows [][]*string
 	// Tag is PostgreSQL's own word, such as "INSERT 0 1".
 	Tag string
 }
 
 // Execute runs the statements of a script, as a person would with psql, and
-// hands over each one's result. NULL is printed as an empty text. Errors name
-// the line.
+// hands over each one's result. Errors name the line.
 func Execute(ctx context.Context, address, script string, each func(Result) error) error {
 	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
@@ -36,9 +36,12 @@ func Execute(ctx context.Context, address, script string, each func(Result) erro
 			r.Columns = append(r.Columns, f.Name)
 		}
 		for reader.NextRow() {
-			row := make([]string, 0, len(r.Columns))
-			for _, v := range reader.Values() {
-				row = append(row, string(v))
+			row := make([]*string, len(r.Columns))
+			for i, v := range reader.Values() {
+				if v != nil {
+					text := string(v)
+					row[i] = &text
+				}
 			}
 			r.Rows = append(r.Rows, row)
 		}

@@ -14,7 +14,17 @@ func TestExecute(t *testing.T) {
 	run := func(script string) (string, error) {
 		var out strings.Builder
 		err := Execute(t.Context(), s.URL(), script, func(r Result) error {
-			fmt.Fprintln(&out, r.Columns, r.Rows, r.Tag)
+			fmt.Fprint(&out, r.Columns)
+			for _, row := range r.Rows {
+				for _, v := range row {
+					if v == nil {
+						out.WriteString(" null")
+					} else {
+						out.WriteString(" " + *v)
+					}
+				}
+			}
+			fmt.Fprintln(&out, "", r.Tag)
 			return nil
 		})
 		return out.String(), err
@@ -26,7 +36,7 @@ func TestExecute(t *testing.T) {
 		t.Errorf("a second time: %v", err)
 	}
 	got, err := run("create table a (x int, y text);\ninsert into a values (1, 'one'), (2, null);\nselect * from a order by x;")
-	want := "[] [] CREATE TABLE\n[] [] INSERT 0 2\n[x y] [[1 one] [2 ]] SELECT 2\n"
+	want := "[] CREATE TABLE\n[] INSERT 0 2\n[x y] 1 one 2 null SELECT 2\n"
 	if err != nil || got != want {
 		t.Errorf("got %q, %v\nwant %q", got, err, want)
 	}
@@ -37,7 +47,7 @@ func TestExecute(t *testing.T) {
 	if _, err := run("insert into a values (3, 'three'); select 1/0"); err == nil {
 		t.Error("no error")
 	}
-	if got, err := run("select count(*) from a"); err != nil || !strings.Contains(got, "[[2]]") {
+	if got, err := run("select count(*) from a"); err != nil || !strings.Contains(got, "[count] 2 ") {
 		t.Errorf("got %q, %v", got, err)
 	}
 	refused := errors.New("refused")

@@ -39,12 +39,15 @@ func listenCommand(file *string) *cobra.Command {
 					return err
 				}
 				l.url = r.URL
+				if l.token == "" {
+					l.token = r.AnonKey
+				}
 			}
 			return l.run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&l.url, "url", "", "server address (default: the server on the data folder)")
-	cmd.Flags().StringVar(&l.token, "token", "", "access token or key (default: anonymous)")
+	cmd.Flags().StringVar(&l.token, "token", "", "access token or key (default: the anon key of the data folder)")
 	cmd.Flags().IntVar(&l.count, "count", 0, "end after this many messages (default: never)")
 	cmd.Flags().BoolVar(&l.verbose, "verbose", false, "print acknowledgements and heartbeats too")
 	return cmd
@@ -79,6 +82,10 @@ func (l listening) run(ctx context.Context, out io.Writer) error {
 		_, message, err := conn.Read(ctx)
 		if ctx.Err() != nil {
 			return conn.Close(websocket.StatusNormalClosure, "")
+		}
+		var closed websocket.CloseError
+		if errors.As(err, &closed) {
+			return fmt.Errorf("the server closed the connection: %d %s", closed.Code, closed.Reason)
 		}
 		if err != nil {
 			return err

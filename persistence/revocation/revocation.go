@@ -44,9 +44,15 @@ type Entry struct {
 	ExpiresAt time.Time
 }
 
+// Log is the deny-list in the control database.
+type Log struct{ control *db.Database }
+
+// NewLog gives the log of an installation, by its control database.
+func NewLog(control *db.Database) *Log { return &Log{control} }
+
 // Record writes entries; when it returns nil they are committed and every node
 // will read them.
-func Record(ctx context.Context, control *db.Database, entries ...Entry) error {
+func (l *Log) Record(ctx context.Context, entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -63,7 +69,7 @@ func Record(ctx context.Context, control *db.Database, entries ...Entry) error {
 			expiries[i] = &e.ExpiresAt
 		}
 	}
-	return control.Owner(ctx, func(c *pgxpool.Conn) error {
+	return l.control.Owner(ctx, func(c *pgxpool.Conn) error {
 		_, err := c.Exec(ctx, `
 			INSERT INTO platform.revocations (tenant_id, kind, subject, expires_at)
 			SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])`,
@@ -73,9 +79,9 @@ func Record(ctx context.Context, control *db.Database, entries ...Entry) error {
 }
 
 // Since reads the live entries after a number, in order.
-func Since(ctx context.Context, control *db.Database, number int64) ([]Entry, error) {
+func (l *Log) Since(ctx context.Context, number int64) ([]Entry, error) {
 	var entries []Entry
-	err := control.Owner(ctx, func(c *pgxpool.Conn) error {
+	err := l.control.Owner(ctx, func(c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, `
 			SELECT id, coalesce(tenant_id::text, ''), kind, subject, revoked_at, coalesce(expires_at, 'epoch')
 			FROM platform.revocations
@@ -99,8 +105,8 @@ func Since(ctx context.Context, control *db.Database, number int64) ([]Entry, er
 
 // Prune deletes entries that ended a while ago. The hour of grace is longer than
 // any node can be behind and still be let in.
-func Prune(ctx context.Context, control *db.Database) error {
-	return control.Owner(ctx, func(c *pgxpool.Conn) error {
+func (l *Log) Prune(ctx context.Context) error {
+	return l.control.Owner(ctx, func(c *pgxpool.Conn) error {
 		_, err := c.Exec(ctx, `DELETE FROM platform.revocations WHERE expires_at < now() - interval '1 hour'`)
 		return db.Fault(err)
 	})

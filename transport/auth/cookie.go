@@ -1,0 +1,57 @@
+package auth
+
+import (
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"fluxbase/actors/credential"
+	"fluxbase/actors/identity"
+	"fluxbase/transport/route"
+)
+
+// The refresh token goes to nobody but the routes that use it.
+const (
+	accessPath  = "/"
+	refreshPath = "/api/v1/auth"
+)
+
+func (h handler) setCookies(r *route.Request, g identity.Granted) {
+	h.setCookie(r, credential.AccessCookie, g.AccessToken, accessPath, h.AccessTTL, fasthttp.CookieSameSiteLaxMode)
+	h.setCookie(r, credential.RefreshCookie, g.RefreshToken, refreshPath, h.RefreshTTL, fasthttp.CookieSameSiteStrictMode)
+}
+
+func (h handler) clearCookies(r *route.Request) {
+	h.setCookie(r, credential.AccessCookie, "", accessPath, 0, fasthttp.CookieSameSiteLaxMode)
+	h.setCookie(r, credential.RefreshCookie, "", refreshPath, 0, fasthttp.CookieSameSiteStrictMode)
+}
+
+// setCookie sets a cookie that no script can read; an empty value deletes it.
+func (h handler) setCookie(r *route.Request, name, value, path string, ttl time.Duration, site fasthttp.CookieSameSite) {
+	c := fasthttp.AcquireCookie()
+	defer fasthttp.ReleaseCookie(c)
+	c.SetKey(name)
+	c.SetValue(value)
+	c.SetPath(path)
+	c.SetHTTPOnly(true)
+	c.SetSameSite(site)
+	c.SetSecure(h.SecureCookies || r.Fast().IsTLS())
+	if value == "" {
+		c.SetExpire(fasthttp.CookieExpireDelete)
+	} else {
+		c.SetMaxAge(int(ttl / time.Second))
+	}
+	r.Fast().Response.Header.SetCookie(c)
+}
+
+func cookie(r *route.Request, name string) string {
+	return string(r.Fast().Request.Header.Cookie(name))
+}
+
+// source shows a request to the credential checks.
+type source struct{ r *route.Request }
+
+func (s source) Method() string            { return string(s.r.Fast().Method()) }
+func (s source) Header(name string) string { return s.r.Header(name) }
+func (s source) Query(name string) string  { return string(s.r.Fast().QueryArgs().Peek(name)) }
+func (s source) Cookie(name string) string { return cookie(s.r, name) }

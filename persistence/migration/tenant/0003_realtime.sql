@@ -32,6 +32,7 @@ CREATE SEQUENCE realtime.change_id CACHE 1;
 -- The slot of the ring that writers append to. A sequence, because writers read
 -- it without waiting for whoever moves it on.
 CREATE SEQUENCE realtime.ring_slot MINVALUE 0 START 0 CACHE 1;
+SELECT setval('realtime.ring_slot', 0);
 
 -- One row per logged row, TRUNCATE or marker.
 --   type       I, U, D, T (TRUNCATE) or M (marker: something about the tables
@@ -39,7 +40,6 @@ CREATE SEQUENCE realtime.ring_slot MINVALUE 0 START 0 CACHE 1;
 --   ord        the place in the reading order: ord, depth, id. It is the id,
 --              except for a statement whose triggers wrote to logged tables: its
 --              entries come before theirs although they were logged after them.
---   n          the row's number in its statement
 --   depth      pg_trigger_depth() of the logging trigger
 --   truncated  1: record holds the key only; 2: old_record does
 CREATE TABLE realtime.changes (
@@ -48,7 +48,6 @@ CREATE TABLE realtime.changes (
   xid         xid8        NOT NULL DEFAULT pg_current_xact_id(),
   logged_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   table_id    integer     NOT NULL,
-  n           integer     NOT NULL DEFAULT 1,
   depth       smallint    NOT NULL DEFAULT 1,
   slot        smallint    NOT NULL,
   truncated   smallint    NOT NULL DEFAULT 0,
@@ -162,7 +161,36 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Puts the entries first..last of a statement before the entries that its own
+-- The ids of the newest entries of this transaction: as many as the statement at
+-- hand has just logged.
+-- +goose StatementBegin
+CREATE FUNCTION realtime.last_logged(entries bigint) RETURNS SETOF bigint
+LANGUAGE sql SET search_path = '' AS $$
+  SELECT id FROM realtime.changes WHERE xid = pg_current_xact_id() ORDER BY id DESC LIMIT entries
+$$;
+-- +goose StatementEnd
+
+-- The statement that gives entries whose row was too large the key of the row:
+-- rows and entries have the same order. $1 is the number of entries. Without a
+-- key nothing would say which row it was.
+-- +goose StatementBegin
+CREATE FUNCTION realtime.keep_key_statement(rows_of text, image text, flag integer, keys text[], relation oid) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = '' AS $$
+BEGIN
+  IF keys = '{}' THEN
+    RAISE EXCEPTION 'a row of % is too large for realtime', relation::regclass
+      USING ERRCODE = 'program_limit_exceeded', HINT = 'Add a primary key to the table, or raise realtime.max_image_bytes.';
+  END IF;
+  RETURN format($f$
+    UPDATE realtime.changes c SET %1$I = k.key
+      FROM (SELECT row_number() OVER (ORDER BY id) AS n, id FROM realtime.last_logged($1) AS id) e
+      JOIN (SELECT row_number() OVER () AS n, json_build_object(%2$s) AS key FROM %3$I r) k USING (n)
+     WHERE c.xid = pg_current_xact_id() AND c.id = e.id AND c.truncated & %4$s > 0$f$,
+    image, (SELECT string_agg(format('%L, r.%I', one, one), ', ') FROM unnest(keys) AS one), rows_of, flag);
+END $$;
+-- +goose StatementEnd
+
+-- Puts the entries first_id..last_id of a statement before the entries that its own
 -- triggers logged ahead of it, and tells the statements around it. The marks are
 -- settings that the writer could set too; a mark that names no entry of this
 -- transaction is ignored.
@@ -219,6 +247,10 @@ END $$;
 -- registry, the largest image in bytes, and whether the table is partitioned.
 -- The settings are pinned so that an image reads the same whoever wrote the row.
 --
+-- Every writer pays for this: one statement writes the entries, and only what is
+-- rare (a nested statement, a row that is too large) looks at them again. A row
+-- that is too large says so by a setting.
+--
 -- OLD and NEW rows of an UPDATE are paired by their number: PostgreSQL appends
 -- to both transition tables in one step per row. The one exception is a moved
 -- row that a BEFORE trigger of its new partition swallowed; then the numbers
@@ -233,67 +265,53 @@ DECLARE
   largest  integer  := TG_ARGV[1];
   level    smallint := pg_trigger_depth();
   logged   bigint;
-  first_id bigint;
-  last_id  bigint;
-  cut      boolean;
   keys     text[];
-  root     oid;
   mark     bigint;
 BEGIN
   CASE TG_OP
   WHEN 'INSERT' THEN
-    WITH entry AS (
-      INSERT INTO realtime.changes (slot, id, ord, n, table_id, type, depth, truncated, record)
-      SELECT (SELECT last_value FROM realtime.ring_slot), i.id, i.id, i.n, of_table, 'I', level,
-             CASE WHEN pg_column_size(i.image) <= largest THEN 0 ELSE 1 END,
-             CASE WHEN pg_column_size(i.image) <= largest THEN i.image END
-        FROM (SELECT nextval('realtime.change_id') AS id, row_number() OVER () AS n,
-                     CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
-                FROM realtime_new r) i
-      RETURNING id, truncated)
-    SELECT count(*), min(id), max(id), max(truncated) > 0 INTO logged, first_id, last_id, cut FROM entry;
+    INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth, truncated, record)
+    SELECT pg_sequence_last_value('realtime.ring_slot'), i.id, i.id, of_table, 'I', level,
+           CASE WHEN pg_column_size(i.image) <= largest THEN 0 ELSE length(set_config('realtime.cut', 'y', true)) END,
+           CASE WHEN pg_column_size(i.image) <= largest THEN i.image END
+      FROM (SELECT nextval('realtime.change_id') AS id,
+                   CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
+              FROM realtime_new r) i;
 
   WHEN 'DELETE' THEN
-    WITH entry AS (
-      INSERT INTO realtime.changes (slot, id, ord, n, table_id, type, depth, truncated, old_record)
-      SELECT (SELECT last_value FROM realtime.ring_slot), i.id, i.id, i.n, of_table, 'D', level,
-             CASE WHEN pg_column_size(i.image) <= largest THEN 0 ELSE 2 END,
-             CASE WHEN pg_column_size(i.image) <= largest THEN i.image END
-        FROM (SELECT nextval('realtime.change_id') AS id, row_number() OVER () AS n,
-                     CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
-                FROM realtime_old r) i
-      RETURNING id, truncated)
-    SELECT count(*), min(id), max(id), max(truncated) > 0 INTO logged, first_id, last_id, cut FROM entry;
+    INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth, truncated, old_record)
+    SELECT pg_sequence_last_value('realtime.ring_slot'), i.id, i.id, of_table, 'D', level,
+           CASE WHEN pg_column_size(i.image) <= largest THEN 0 ELSE 2 * length(set_config('realtime.cut', 'y', true)) END,
+           CASE WHEN pg_column_size(i.image) <= largest THEN i.image END
+      FROM (SELECT nextval('realtime.change_id') AS id,
+                   CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
+              FROM realtime_old r) i;
 
   WHEN 'UPDATE' THEN
     IF TG_ARGV[2] = 'partitioned'
        AND (SELECT count(*) FROM realtime_old) <> (SELECT count(*) FROM realtime_new) THEN
       keys := realtime.key_columns(TG_RELID);
-      WITH entry AS (
-        INSERT INTO realtime.changes (slot, id, ord, n, table_id, type, depth, record, old_record)
-        SELECT (SELECT last_value FROM realtime.ring_slot), p.id, p.id, p.n, of_table,
-               CASE WHEN p.record IS NULL THEN 'D' WHEN p.old_record IS NULL THEN 'I' ELSE 'U' END::"char", level, p.record, p.old_record
-          FROM (SELECT nextval('realtime.change_id') AS id, row_number() OVER () AS n, c.image AS record, o.image AS old_record
-                  FROM (SELECT row_to_json(r) AS image, realtime.image_key(row_to_json(r), keys) AS key FROM realtime_old r) o
-                  FULL JOIN (SELECT row_to_json(r) AS image, realtime.image_key(row_to_json(r), keys) AS key FROM realtime_new r) c
-                    ON c.key = o.key) p
-        RETURNING id)
-      SELECT count(*), min(id), max(id), false INTO logged, first_id, last_id, cut FROM entry;
+      INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth, record, old_record)
+      SELECT pg_sequence_last_value('realtime.ring_slot'), p.id, p.id, of_table,
+             CASE WHEN p.record IS NULL THEN 'D' WHEN p.old_record IS NULL THEN 'I' ELSE 'U' END::"char", level, p.record, p.old_record
+        FROM (SELECT nextval('realtime.change_id') AS id, c.image AS record, o.image AS old_record
+                FROM (SELECT row_to_json(r) AS image, realtime.image_key(row_to_json(r), keys) AS key FROM realtime_old r) o
+                FULL JOIN (SELECT row_to_json(r) AS image, realtime.image_key(row_to_json(r), keys) AS key FROM realtime_new r) c
+                  ON c.key = o.key) p;
     ELSE
-      WITH entry AS (
-        INSERT INTO realtime.changes (slot, id, ord, n, table_id, type, depth, truncated, record, old_record)
-        SELECT (SELECT last_value FROM realtime.ring_slot), p.id, p.id, p.n, of_table, 'U', level,
-               CASE WHEN pg_column_size(p.record) <= largest THEN 0 ELSE 1 END
-                 + CASE WHEN pg_column_size(p.old_record) <= largest THEN 0 ELSE 2 END,
-               CASE WHEN pg_column_size(p.record) <= largest THEN p.record END,
-               CASE WHEN pg_column_size(p.old_record) <= largest THEN p.old_record END
-          FROM (SELECT nextval('realtime.change_id') AS id, n, c.image AS record, o.image AS old_record
-                  FROM (SELECT row_number() OVER () AS n, CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
-                          FROM realtime_new r) c
-                  JOIN (SELECT row_number() OVER () AS n, CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
-                          FROM realtime_old r) o USING (n)) p
-        RETURNING id, truncated)
-      SELECT count(*), min(id), max(id), max(truncated) > 0 INTO logged, first_id, last_id, cut FROM entry;
+      INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth, truncated, record, old_record)
+      SELECT pg_sequence_last_value('realtime.ring_slot'), p.id, p.id, of_table, 'U', level,
+             CASE WHEN pg_column_size(p.record) <= largest THEN 0 ELSE length(set_config('realtime.cut', 'y', true)) END
+               + CASE WHEN pg_column_size(p.old_record) <= largest THEN 0 ELSE 2 * length(set_config('realtime.cut', 'y', true)) END,
+             CASE WHEN pg_column_size(p.record) <= largest THEN p.record END,
+             CASE WHEN pg_column_size(p.old_record) <= largest THEN p.old_record END
+        FROM (SELECT nextval('realtime.change_id') AS id, q.record, q.old_record
+                FROM (SELECT c.image AS record, o.image AS old_record
+                        FROM (SELECT row_number() OVER () AS n, CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
+                                FROM realtime_new r) c
+                        JOIN (SELECT row_number() OVER () AS n, CASE WHEN pg_column_size(r) <= largest THEN row_to_json(r) END AS image
+                                FROM realtime_old r) o USING (n)
+                       ORDER BY n) q) p;
     END IF;
 
   ELSE -- TRUNCATE
@@ -306,37 +324,29 @@ BEGIN
       RETURN NULL;
     END IF;
     INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth)
-    SELECT (SELECT last_value FROM realtime.ring_slot), i.id, i.id, of_table, 'T', level
+    SELECT pg_sequence_last_value('realtime.ring_slot'), i.id, i.id, of_table, 'T', level
       FROM (SELECT nextval('realtime.change_id') AS id) i
-    RETURNING id INTO first_id;
-    logged := 1;
-    last_id := first_id;
-    PERFORM set_config('realtime.emptied_' || of_table, first_id::text, true);
+    RETURNING set_config('realtime.emptied_' || of_table, id::text, true)::bigint INTO mark;
   END CASE;
 
+  GET DIAGNOSTICS logged = ROW_COUNT;
   IF logged = 0 THEN
     RETURN NULL;
   END IF;
 
-  IF cut THEN
-    root := coalesce(pg_partition_root(TG_RELID), TG_RELID);
-    PERFORM realtime.check_cut(root);
+  IF current_setting('realtime.cut', true) = 'y' THEN
+    PERFORM set_config('realtime.cut', '', true);
+    keys := realtime.key_columns(coalesce(pg_partition_root(TG_RELID), TG_RELID));
     IF TG_OP <> 'DELETE' THEN
-      EXECUTE format(
-        'UPDATE realtime.changes c SET record = k.key FROM (SELECT row_number() OVER () AS n, %s AS key FROM realtime_new r) k
-          WHERE c.xid = pg_current_xact_id() AND c.ord BETWEEN $1 AND $2 AND c.n = k.n AND c.truncated & 1 > 0', realtime.key_expression(root))
-        USING first_id, last_id;
+      EXECUTE realtime.keep_key_statement('realtime_new', 'record', 1, keys, TG_RELID) USING logged;
     END IF;
     IF TG_OP <> 'INSERT' THEN
-      EXECUTE format(
-        'UPDATE realtime.changes c SET old_record = k.key FROM (SELECT row_number() OVER () AS n, %s AS key FROM realtime_old r) k
-          WHERE c.xid = pg_current_xact_id() AND c.ord BETWEEN $1 AND $2 AND c.n = k.n AND c.truncated & 2 > 0', realtime.key_expression(root))
-        USING first_id, last_id;
+      EXECUTE realtime.keep_key_statement('realtime_old', 'old_record', 2, keys, TG_RELID) USING logged;
     END IF;
   END IF;
 
   IF level > 1 OR current_setting('realtime.nested', true) = 'y' THEN
-    PERFORM realtime.order_nested(of_table, TG_RELID, level, first_id, last_id);
+    PERFORM realtime.order_nested(of_table, TG_RELID, level, min(id), max(id)) FROM realtime.last_logged(logged) AS id;
   END IF;
 
   -- realtime.ring_doorbell(), written out: a call costs every statement.
@@ -344,28 +354,6 @@ BEGIN
     PERFORM pg_notify('fluxbase_changes', '');
   END IF;
   RETURN NULL;
-END $$;
--- +goose StatementEnd
-
--- The SQL that builds the key of a row r as an image.
--- +goose StatementBegin
-CREATE FUNCTION realtime.key_expression(relation oid) RETURNS text
-LANGUAGE sql STABLE SET search_path = '' AS $$
-  SELECT format('json_build_object(%s)', string_agg(format('%L, r.%I', k, k), ', '))
-    FROM unnest(realtime.key_columns(relation)) AS k
-$$;
--- +goose StatementEnd
-
--- A row that is too large for the log is sent by its key. Without a key nothing
--- would say which row it was.
--- +goose StatementBegin
-CREATE FUNCTION realtime.check_cut(relation oid) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = '' AS $$
-BEGIN
-  IF realtime.key_columns(relation) = '{}' THEN
-    RAISE EXCEPTION 'row of % is too large for realtime', relation::regclass
-      USING ERRCODE = 'program_limit_exceeded', HINT = 'Add a primary key to the table, or raise realtime.max_image_bytes.';
-  END IF;
 END $$;
 -- +goose StatementEnd
 
@@ -414,7 +402,7 @@ CREATE FUNCTION realtime.log_marker(kind text, tables integer[]) RETURNS void
 LANGUAGE plpgsql SET search_path = '' AS $$
 BEGIN
   INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth, record)
-  SELECT (SELECT last_value FROM realtime.ring_slot), i.id, i.id, 0, 'M', 0,
+  SELECT pg_sequence_last_value('realtime.ring_slot'), i.id, i.id, 0, 'M', 0,
          json_build_object('kind', kind, 'columns', (
            SELECT coalesce(json_object_agg(t.id, realtime.column_signature(t.relation)), '{}')
              FROM realtime.schema_registry t WHERE t.id = ANY(tables) AND t.relation IS NOT NULL))
@@ -611,7 +599,7 @@ BEGIN
   END IF;
   TRUNCATE realtime.changes;
   UPDATE realtime.ring SET pruned_min = NULL, pruned_max = NULL, pruned_snapshot = NULL, opened_at = CASE slot WHEN 0 THEN now() END;
-  PERFORM setval('realtime.ring_slot', 0, false);
+  PERFORM setval('realtime.ring_slot', 0);
   UPDATE realtime.schema_registry r
      SET relation = to_regclass(format('%I.%I', r.schema_name, r.table_name))
    WHERE r.relation IS DISTINCT FROM to_regclass(format('%I.%I', r.schema_name, r.table_name))::oid
@@ -645,7 +633,7 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(7310868735490450) THEN
     RETURN NULL;
   END IF;
-  SELECT last_value INTO here FROM realtime.ring_slot;
+  here := pg_sequence_last_value('realtime.ring_slot');
 
   FOR i IN 1 .. slots - 1 LOOP -- the oldest is the one ahead of the writers
     slot_no := (here + i) % slots;
@@ -670,7 +658,7 @@ BEGIN
       emptied := emptied + 1;
     END IF;
     UPDATE realtime.ring SET opened_at = clock_timestamp() WHERE slot = ahead;
-    PERFORM setval('realtime.ring_slot', ahead, false);
+    PERFORM setval('realtime.ring_slot', ahead);
   END IF;
   RETURN emptied;
 END $$;

@@ -242,23 +242,25 @@ func (c *compiler) pattern(w *strings.Builder, cmp *query.Compare) error {
 }
 
 func (c *compiler) list(w *strings.Builder, cmp *query.Compare) error {
-	t, err := c.comparable(w, cmp.Path)
+	var place strings.Builder
+	t, err := c.comparable(&place, cmp.Path)
 	if err != nil {
 		return err
 	}
 	if t.Kind != KindArray {
+		w.WriteString(place.String())
 		w.WriteString(" = ANY (")
 		c.typedList(w, cmp.Values, t)
 		w.WriteByte(')')
 		return nil
 	}
-	// An array of arrays would be one array of more dimensions.
+	// Arrays are listed one by one: an array of arrays would be one array of
+	// more dimensions.
 	if len(cmp.Values) == 0 {
-		w.WriteString(" = ANY (ARRAY[]::")
-		t.write(w)
-		w.WriteString("[])")
+		w.WriteString("false")
 		return nil
 	}
+	w.WriteString(place.String())
 	w.WriteString(" IN (")
 	for i, v := range cmp.Values {
 		if i > 0 {

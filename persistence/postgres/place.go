@@ -69,9 +69,9 @@ func settle(o Options, a account) (place, error) {
 		if err != nil {
 			return place{}, err
 		}
-		sum := sha256.Sum256([]byte(root))
-		dir = filepath.Join(base, hex.EncodeToString(sum[:8]))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		// A new name each time: a data folder that was deleted and made again is a
+		// new one, with other secrets, and must not find the old database.
+		if dir, err = os.MkdirTemp(base, filepath.Base(filepath.Dir(root))+"-*"); err != nil {
 			return place{}, err
 		}
 		if err := os.WriteFile(elsewhere, []byte(dir+"\n"), 0o644); err != nil {

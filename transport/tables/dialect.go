@@ -1,0 +1,209 @@
+package tables
+
+import (
+	"strconv"
+
+	"fluxbase/persistence/query"
+	"fluxbase/transport/filter"
+)
+
+// words are the parameters that a request may carry beside conditions.
+type words uint16
+
+const (
+	wordSelect words = 1 << iota
+	wordOrder
+	wordPage
+	wordCount
+	wordTruncate
+	wordGroup
+	wordConflict
+	wordColumns
+	wordFilter
+)
+
+const (
+	listWords   = wordSelect | wordOrder | wordPage | wordCount | wordTruncate | wordGroup | wordFilter
+	getWords    = wordSelect | wordTruncate | wordFilter
+	createWords = wordSelect | wordTruncate | wordCount | wordConflict | wordColumns
+	changeWords = wordSelect | wordTruncate | wordCount | wordOrder | wordPage | wordFilter | wordColumns
+)
+
+// reserved are the keys that are never a column's condition. A column of such a
+// name is filtered by the key spelling (order.eq=5) or in quotes ("order"=eq.5).
+var reserved = map[string]words{
+	"select": wordSelect, "order": wordOrder, "limit": wordPage, "offset": wordPage, "count": wordCount, "truncate": wordTruncate,
+	"group_by": wordGroup, "on_conflict": wordConflict, "columns": wordColumns, "cursor": 0, "cursor_column": 0,
+}
+
+// request is what a query string of the native dialect says.
+type request struct {
+	fields   query.Projection
+	where    query.Condition
+	order    []query.Order
+	page     query.Page
+	count    query.Count
+	truncate int
+	group    []query.Path
+	conflict []string
+	columns  []string
+}
+
+// parse reads a query string in which only the given words may stand. Nothing
+// in it is ignored: what is not understood, or makes no sense here, is a fault.
+func parse(raw string, allowed words) (*request, error) {
+	r := &request{page: query.Page{Limit: query.NoLimit}}
+	params, err := parameters(raw)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var conditions, embedded []parameter
+	for _, p := range params {
+		word, isReserved := reserved[p.key]
+		if !isReserved {
+			conditions = append(conditions, p)
+			continue
+		}
+		if word == 0 || allowed&word == 0 {
+			return nil, invalid("%s is not supported here", p.key)
+		}
+		if seen[p.key] {
+			return nil, invalid("%s is given twice", p.key)
+		}
+		seen[p.key] = true
+		if err := r.word(p); err != nil {
+			return nil, err
+		}
+	}
+	if len(conditions) > 0 && allowed&wordFilter == 0 {
+		return nil, invalid("%s is not supported here", conditions[0].key)
+	}
+	embeds := embedsOf(r.fields)
+	var where []query.Condition
+	for _, p := range conditions {
+		if head, _, ok := filter.Head(p.key); ok && embeds[head] != nil {
+			embedded = append(embedded, p)
+			continue
+		}
+		c, err := condition(p)
+		if err != nil {
+			return nil, err
+		}
+		where = append(where, c)
+	}
+	r.where = query.Conjoin(where...)
+	for _, p := range embedded {
+		if err := embed(embeds, p); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// word reads one reserved parameter.
+func (r *request) word(p parameter) (err error) {
+	switch p.key {
+	case "select":
+		if p.value != "" {
+			r.fields, err = filter.ParseSelect(p.value)
+		}
+	case "order":
+		if p.value != "" {
+			r.order, err = filter.ParseOrder(p.value)
+		}
+	case "limit":
+		r.page.Limit, err = whole(p)
+	case "offset":
+		r.page.Offset, err = whole(p)
+	case "truncate":
+		var n int64
+		if n, err = whole(p); err == nil && n > 1<<30 {
+			err = invalid("truncate is too large")
+		}
+		r.truncate = int(n)
+	case "count":
+		var ok bool
+		if r.count, ok = counts[p.value]; !ok {
+			err = invalid("count takes exact, planned, estimated or none, not %q", p.value)
+		}
+	case "group_by":
+		var names []string
+		names, err = filter.ParseNames(p.value)
+		for _, name := range names {
+			r.group = append(r.group, query.Column(name))
+		}
+	case "on_conflict":
+		r.conflict, err = filter.ParseNames(p.value)
+	case "columns":
+		r.columns, err = filter.ParseNames(p.value)
+	}
+	return err
+}
+
+var counts = map[string]query.Count{
+	"none": query.CountNone, "exact": query.CountExact, "planned": query.CountPlanned, "estimated": query.CountEstimated,
+}
+
+func whole(p parameter) (int64, error) {
+	n, err := strconv.ParseInt(p.value, 10, 64)
+	if err != nil || n < 0 {
+		return 0, invalid("%s must be a whole number of at least 0, not %q", p.key, p.value)
+	}
+	return n, nil
+}
+
+// condition reads a filter or a logic tree.
+func condition(p parameter) (query.Condition, error) {
+	if filter.IsLogic(p.key) {
+		return filter.ParseLogic(p.key, p.value)
+	}
+	return filter.ParseCondition(p.key, p.value)
+}
+
+// embedsOf finds the embeds of a select list by their labels.
+func embedsOf(fields query.Projection) map[string]*query.Embed {
+	var out map[string]*query.Embed
+	for _, item := range fields {
+		if e, ok := item.(*query.Embed); ok {
+			if out == nil {
+				out = map[string]*query.Embed{}
+			}
+			out[e.Label()] = e
+		}
+	}
+	return out
+}
+
+// embed adds a parameter whose key begins with an embed's label to that embed.
+func embed(embeds map[string]*query.Embed, p parameter) error {
+	head, rest, _ := filter.Head(p.key)
+	e := embeds[head]
+	p.key = rest
+	switch rest {
+	case "order", "limit", "offset":
+		var r request
+		if err := r.word(p); err != nil {
+			return err
+		}
+		switch rest {
+		case "order":
+			e.Order = r.order
+		case "limit":
+			e.Page.Limit = r.page.Limit
+		default:
+			e.Page.Offset = r.page.Offset
+		}
+		return nil
+	}
+	inner := embedsOf(e.Fields)
+	if next, _, ok := filter.Head(rest); ok && inner[next] != nil {
+		return embed(inner, p)
+	}
+	c, err := condition(p)
+	if err != nil {
+		return err
+	}
+	e.Where = query.Conjoin(e.Where, c)
+	return nil
+}

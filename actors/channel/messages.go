@@ -1,0 +1,117 @@
+package channel
+
+import (
+	"encoding/json"
+	"strings"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+)
+
+// Kind is the name under which homes of channels are placed in the cluster.
+const Kind = "channel"
+
+// Service is the name under which each node's Router takes messages from homes.
+const Service = "channels"
+
+// Key names a channel: two tenants' channels of one name have nothing in common.
+type Key struct {
+	Tenant, Name string
+}
+
+// String is the key as the cluster's placement sees it.
+func (k Key) String() string { return k.Tenant + "/" + k.Name }
+
+func parseKey(s string) Key {
+	tenant, name, _ := strings.Cut(s, "/")
+	return Key{Tenant: tenant, Name: name}
+}
+
+// Member is a connection that receives a channel's messages.
+type Member struct {
+	delivery.Subscriber
+	// ID is the connection's id; messages published with it as their Sender
+	// reach this member marked as its own.
+	ID string
+}
+
+// Join is told to the Router to make a connection a member. Joined is told to
+// Member.Ref when nothing published from then on can be missed, or when joining
+// failed. Joining twice is harmless.
+type Join struct {
+	Key    Key
+	Member Member
+}
+
+// Joined answers a Join.
+type Joined struct {
+	Key Key
+	// Channel takes Publish and Leave for this channel directly.
+	Channel kernel.Ref
+	// Err is a coded fault when joining failed.
+	Err error
+}
+
+// Leave ends a membership. It is told to the channel and not answered.
+type Leave struct {
+	Key    Key
+	Member kernel.Ref
+}
+
+// Ended is told to the members of a channel that stopped by a failure: they must
+// join again, and may have missed messages.
+type Ended struct{ Key Key }
+
+// Publish sends a message to every member. Told with ReplyTo set, or asked, it is
+// answered by Published.
+type Publish struct {
+	Key   Key
+	Event string
+	// Payload is any JSON value.
+	Payload json.RawMessage
+	// MessageID makes the message idempotent for its sender: a message with an
+	// id that the same sender used lately is acked again and not sent again.
+	MessageID string
+	// Sender is the connection id of the publisher, empty for the server.
+	Sender string
+	// ReplyTo is told Published; zero for nobody.
+	ReplyTo kernel.Ref
+}
+
+// Published says that a message has its number.
+type Published struct {
+	Key       Key
+	MessageID string
+	// Epoch and Offset are the message's place in the channel's order.
+	Epoch, Offset uint64
+	// Recipients is the number of members on this node, and on other nodes as of
+	// their last report.
+	Recipients int
+	// Err is a coded fault when the message was not numbered.
+	Err error
+}
+
+// GetStats asks the Router for Stats; an empty Tenant asks for all.
+type GetStats struct{ Tenant string }
+
+// Stats is what a node knows of its channels.
+type Stats struct {
+	// Channels is the number of channels in use on this node.
+	Channels int
+}
+
+// Router-internal messages: a local actor says that it has nothing to do, and
+// which of the messages forwarded to it it has seen.
+type idle struct {
+	key     Key
+	handled uint64
+}
+
+// membersChanged says that the cluster's members changed.
+type membersChanged struct{}
+
+// windowOpen says that the local fan-out window has room again.
+type windowOpen struct{}
+
+// renew is the local actor's tick: renew interest, look for holes.
+type renew struct{}

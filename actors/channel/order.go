@@ -1,0 +1,134 @@
+package channel
+
+import "time"
+
+// order is a home's state without its actor: it numbers messages, remembers
+// them for a while, and knows which nodes have members.
+type order struct {
+	epoch  uint64
+	offset uint64 // of the newest message; the first is 1
+	limits HistoryLimits
+	// history holds the newest messages, oldest first; the last one has offset.
+	history []kept
+	bytes   int
+	offsets map[string]uint64 // of the identities in history
+	nodes   map[string]*watcher
+}
+
+type kept struct {
+	*message
+	at time.Time
+}
+
+// watcher is a node with members.
+type watcher struct {
+	members uint64
+	until   time.Time
+}
+
+// HistoryLimits bound what a home remembers of a channel. Zero fields mean the
+// defaults: 256 messages, 1 MB, five minutes.
+type HistoryLimits struct {
+	Messages, Bytes int
+	Age             time.Duration
+}
+
+func (l HistoryLimits) orDefault() HistoryLimits {
+	if l.Messages == 0 {
+		l.Messages = 256
+	}
+	if l.Bytes == 0 {
+		l.Bytes = 1 << 20
+	}
+	if l.Age == 0 {
+		l.Age = 5 * time.Minute
+	}
+	return l
+}
+
+func newOrder(epoch uint64, limits HistoryLimits) *order {
+	return &order{epoch: epoch, limits: limits.orDefault(), offsets: map[string]uint64{}, nodes: map[string]*watcher{}}
+}
+
+// publish numbers a batch. fresh are the messages that were not known before;
+// they have consecutive offsets from first on.
+func (o *order) publish(now time.Time, batch []*message) (offsets []uint64, fresh []*message, first uint64) {
+	first = o.offset + 1
+	offsets = make([]uint64, len(batch))
+	for i, m := range batch {
+		if known, ok := o.offsets[m.Identity]; ok {
+			offsets[i] = known
+			continue
+		}
+		o.offset++
+		offsets[i] = o.offset
+		o.offsets[m.Identity] = o.offset
+		o.history = append(o.history, kept{m, now})
+		o.bytes += m.size()
+		fresh = append(fresh, m)
+	}
+	o.forget(now)
+	return offsets, fresh, first
+}
+
+// forget drops what is beyond the limits. The newest message always stays, so
+// that a retry of it is recognised.
+func (o *order) forget(now time.Time) {
+	n := 0
+	for ; len(o.history)-n > 1; n++ {
+		oldest := o.history[n]
+		if len(o.history)-n <= o.limits.Messages && o.bytes <= o.limits.Bytes && now.Sub(oldest.at) <= o.limits.Age {
+			break
+		}
+		o.bytes -= oldest.size()
+		delete(o.offsets, oldest.Identity)
+	}
+	if n > 0 {
+		clear(o.history[:n])
+		o.history = o.history[n:]
+	}
+}
+
+// fetch gives the messages from … to, or nothing when one of them is gone.
+func (o *order) fetch(from, to uint64) []*message {
+	oldest := o.offset - uint64(len(o.history)) + 1
+	if from < oldest || to > o.offset || from > to {
+		return nil
+	}
+	out := make([]*message, 0, to-from+1)
+	for _, k := range o.history[from-oldest : to-oldest+1] {
+		out = append(out, k.message)
+	}
+	return out
+}
+
+// watch notes a node's members until the lease ends; none forgets the node.
+func (o *order) watch(node string, members uint64, until time.Time) {
+	if members == 0 {
+		delete(o.nodes, node)
+		return
+	}
+	o.nodes[node] = &watcher{members: members, until: until}
+}
+
+// elsewhere counts members on nodes other than one.
+func (o *order) elsewhere(node string) (n uint64) {
+	for name, w := range o.nodes {
+		if name != node {
+			n += w.members
+		}
+	}
+	return n
+}
+
+// expire forgets nodes whose lease ended and tells whether nobody needs the
+// home any more.
+func (o *order) expire(now time.Time) (unused bool) {
+	for name, w := range o.nodes {
+		if now.After(w.until) {
+			delete(o.nodes, name)
+		}
+	}
+	o.forget(now)
+	return len(o.nodes) == 0 && (len(o.history) == 0 || now.Sub(o.history[len(o.history)-1].at) > o.limits.Age)
+}

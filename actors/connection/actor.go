@@ -1,0 +1,229 @@
+package connection
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"fluxbase/actors/channel"
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/actors/presence"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+)
+
+// subscribeTimeout bounds how long a table subscription may take to become live.
+const subscribeTimeout = 15 * time.Second
+
+// mailboxLimit bounds what one client may have waiting; the transport stops
+// reading from it meanwhile.
+const mailboxLimit = 256
+
+// actor is the thin shell around a core: it knows its mailbox and its socket.
+type actor struct {
+	core      *core
+	dialect   Dialect
+	outbox    Outbox
+	services  Services
+	directory kernel.Ref
+
+	self       kernel.Ref
+	context    *kernel.Context // of the message being handled
+	rooms      map[channel.Key]kernel.Ref
+	timer      *kernel.Timer
+	generation int
+}
+
+// props describes the actor of one connection.
+func props(o Open, directory kernel.Ref, limits Limits) kernel.Props {
+	return kernel.Props{
+		New: func() kernel.Actor {
+			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory}
+			a.core = newCore(o.ID, o.Caller, limits, a)
+			return a
+		},
+		Limit: mailboxLimit,
+		Intercept: func(msg any) bool {
+			f, ok := msg.(*delivery.Frame)
+			if ok {
+				o.Outbox.Push(f)
+			}
+			return ok
+		},
+		// The client can start over with a fresh state; the actor cannot know
+		// what the client believes.
+		OnCrash: kernel.Stop,
+	}
+}
+
+// Receive handles the client's messages and the answers of what it uses.
+func (a *actor) Receive(c *kernel.Context, msg any) {
+	a.context = c
+	switch m := msg.(type) {
+	case kernel.Started:
+		a.self = c.Self()
+		a.core.start()
+	case kernel.Stopping:
+		a.core.stop()
+		a.outbox.Close(CloseInternal, "internal error") // unless it was closed before
+	case Disconnected:
+		c.Stop()
+	case End:
+		a.core.end(m)
+	case expired:
+		if m.generation == a.generation {
+			a.core.expire()
+		}
+	default:
+		if !a.core.ended {
+			a.handle(msg)
+		}
+	}
+	a.context = nil
+}
+
+func (a *actor) handle(msg any) {
+	switch m := msg.(type) {
+	case SubscribeTable:
+		a.core.subscribeTable(m)
+	case SubscribeChannel:
+		a.core.subscribeChannel(m)
+	case channel.Joined:
+		if m.Err == nil {
+			if a.rooms == nil {
+				a.rooms = map[channel.Key]kernel.Ref{}
+			}
+			a.rooms[m.Key] = m.Channel
+		}
+		a.core.joined(m.Key.Name, m.Err)
+	case channel.Ended:
+		delete(a.rooms, m.Key)
+		a.core.channelEnded(m.Key.Name)
+	case Unsubscribe:
+		a.core.unsubscribe(m)
+	case Broadcast:
+		a.core.broadcast(m)
+	case channel.Published:
+		a.core.published(m)
+	case Track:
+		a.core.track(m)
+	case presence.Tracked:
+		a.core.tracked(m)
+	case Untrack:
+		a.core.untrack(m)
+	case presence.Ended:
+		a.core.roomEnded(m.Room.Channel)
+	case RefreshToken:
+		a.core.refreshToken(m)
+	case SubscribeLogs:
+		a.core.subscribeLogs(m)
+	case SubscribeAllLogs:
+		a.core.subscribeAllLogs()
+	case Refuse:
+		a.reply(m.Refused)
+	}
+}
+
+func (a *actor) reply(r Reply) {
+	if b := a.dialect.AppendReply(nil, r); len(b) > 0 {
+		a.outbox.Push(&delivery.Frame{Bytes: b, Messages: 1})
+	}
+}
+
+func (a *actor) newID() string { return uuid.NewString() }
+
+func (a *actor) subscriber() delivery.Subscriber {
+	return delivery.Subscriber{Ref: a.self, Caller: a.core.caller, Codec: a.dialect}
+}
+
+func (a *actor) subscribeTable(id string, t SubscribeTable) {
+	s := TableSubscription{
+		ID: id, Subscriber: a.subscriber(), Schema: t.Schema, Table: t.Table,
+		Event: t.Event, Condition: t.Condition,
+	}
+	tables := a.services.Tables
+	a.context.Go(subscribeTimeout, func(ctx context.Context) (any, error) {
+		return nil, tables.Subscribe(ctx, s)
+	}, func(c *kernel.Context, _ any, err error) {
+		a.context = c
+		if !a.core.ended {
+			a.core.tableAnswered(id, err)
+		}
+		a.context = nil
+	})
+}
+
+func (a *actor) unsubscribeTable(id string) { a.services.Tables.Unsubscribe(a.self, id) }
+
+func (a *actor) join(k channel.Key) {
+	err := a.services.Channels.Tell(channel.Join{Key: k, Member: channel.Member{Subscriber: a.subscriber(), ID: a.core.id}})
+	if err != nil {
+		a.core.joined(k.Name, err)
+	}
+}
+
+func (a *actor) leave(k channel.Key) {
+	ref := a.rooms[k]
+	delete(a.rooms, k)
+	if ref.IsZero() {
+		ref = a.services.Channels
+	}
+	// When it cannot be told, the channel finds out by its next message.
+	_ = ref.Tell(channel.Leave{Key: k, Member: a.self})
+}
+
+func (a *actor) publish(p channel.Publish) {
+	p.ReplyTo = a.self
+	if err := a.rooms[p.Key].Tell(p); err != nil {
+		a.core.published(channel.Published{Key: p.Key, MessageID: p.MessageID, Err: fault.From(err)})
+	}
+}
+
+func (a *actor) watch(k presence.Key) {
+	if err := a.services.Presence.Tell(presence.Watch{Room: k, Subscriber: a.subscriber()}); err != nil {
+		a.core.refuseErr(err, Refused{Channel: k.Channel})
+	}
+}
+
+func (a *actor) track(k presence.Key, key string, state json.RawMessage) {
+	err := a.services.Presence.Tell(presence.Track{Room: k, Owner: a.self, Conn: a.core.id, Key: key, State: state})
+	if err != nil {
+		a.core.tracked(presence.Tracked{Room: k, Key: key, Err: fault.From(err)})
+	}
+}
+
+func (a *actor) untrack(k presence.Key, key string) {
+	if err := a.services.Presence.Tell(presence.Untrack{Room: k, Owner: a.self, Key: key}); err != nil {
+		a.core.refuseErr(err, Refused{Channel: k.Channel})
+	}
+}
+
+func (a *actor) unwatch(k presence.Key) {
+	// When it cannot be told, the room watches this actor and finds out.
+	_ = a.services.Presence.Tell(presence.Leave{Room: k, Owner: a.self})
+}
+
+func (a *actor) identified(c caller.Caller) {
+	if err := a.directory.Tell(identified{ref: a.self, caller: c}); err != nil {
+		// The directory must know whom to end when a token is revoked.
+		a.core.end(End{Code: CloseInternal, Reason: "overloaded", Fault: fault.From(err)})
+	}
+}
+
+func (a *actor) expireAt(t time.Time) {
+	a.generation++
+	if a.timer != nil {
+		a.timer.Cancel()
+		a.timer = nil
+	}
+	if !t.IsZero() {
+		a.timer = a.context.After(max(time.Until(t), 0), expired{generation: a.generation})
+	}
+}
+
+func (a *actor) end(e End) {
+	a.outbox.Close(e.Code, e.Reason)
+}

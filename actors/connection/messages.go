@@ -1,0 +1,151 @@
+package connection
+
+import (
+	"encoding/json"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+)
+
+// Outbox takes frames for one socket. Its methods may be called from any
+// goroutine and never block.
+type Outbox interface {
+	// Push sends a frame after those pushed before. The outbox calls the frame's
+	// Done, also when the socket is gone.
+	Push(f *delivery.Frame)
+	// Close sends what is waiting, then a close frame, then ends the socket.
+	// Later calls and pushes do nothing.
+	Close(code int, reason string)
+}
+
+// Dialect encodes for one wire dialect. Like its Codec it is stateless and safe
+// for concurrent use.
+type Dialect interface {
+	delivery.Codec
+	// AppendReply appends a complete frame, or nothing when the dialect has no
+	// words for the reply.
+	AppendReply(dst []byte, r Reply) []byte
+}
+
+// Close codes that a server sends, besides those of RFC 6455. Clients may
+// reconnect after 1012 and 4001 (with a fresh token), and should not after 4003.
+const (
+	CloseNormal       = 1000
+	CloseGoingAway    = 1001
+	ClosePolicy       = 1008 // too slow, or a limit
+	CloseInternal     = 1011
+	CloseRestart      = 1012 // this node stops; another one takes over
+	CloseTokenExpired = 4001
+	CloseRevoked      = 4003
+)
+
+// SubscribeTable follows a table's changes.
+type SubscribeTable struct {
+	// Channel is the channel's name as the client gave it, possibly empty.
+	Channel       string
+	Schema, Table string
+	// Event is INSERT, UPDATE, DELETE or *.
+	Event string
+	// Filter is the filter's text, Condition its parsed form; empty and nil for
+	// none.
+	Filter    string
+	Condition query.Condition
+}
+
+// SubscribeChannel joins a channel.
+type SubscribeChannel struct{ Channel string }
+
+// Unsubscribe ends the table subscription with the id; or everything under the
+// channel; or, with both empty, all table subscriptions.
+type Unsubscribe struct{ SubscriptionID, Channel string }
+
+// Broadcast publishes to a channel and joins it.
+type Broadcast struct {
+	Channel, Event string
+	Payload        json.RawMessage
+	MessageID      string
+}
+
+// Track shows a presence state in a channel and joins it.
+type Track struct {
+	Channel, Key string
+	State        json.RawMessage
+}
+
+// Untrack takes a presence state back.
+type Untrack struct{ Channel, Key string }
+
+// RefreshToken replaces the connection's caller. Err is set when the token that
+// the client sent is not good; the old caller stays then.
+type RefreshToken struct {
+	Caller caller.Caller
+	Err    error
+}
+
+// SubscribeLogs follows the log of an execution.
+type SubscribeLogs struct{ ExecutionID, ExecutionType string }
+
+// SubscribeAllLogs follows the server's log.
+type SubscribeAllLogs struct{}
+
+// Refuse answers something that the transport did not understand, in the order
+// in which it came.
+type Refuse struct{ Refused Refused }
+
+// Disconnected says that the socket is gone.
+type Disconnected struct{}
+
+// End closes the connection: what is waiting is sent, then an error with Fault
+// if there is one, then the close frame.
+type End struct {
+	Code   int
+	Reason string
+	Fault  *fault.Fault
+}
+
+// Reply is an answer to a client; one of the types below.
+type Reply interface{ reply() }
+
+// TableSubscribed: every change committed from now on will be delivered.
+type TableSubscribed struct {
+	Channel, SubscriptionID      string
+	Schema, Table, Event, Filter string
+}
+
+// ChannelSubscribed: every message numbered from now on will be delivered.
+type ChannelSubscribed struct{ Channel string }
+
+// Unsubscribed: nothing more will come. Unknown ids are acknowledged, too.
+type Unsubscribed struct{ SubscriptionID, Channel string }
+
+// BroadcastAccepted: the message has its number and is in the channel's history.
+type BroadcastAccepted struct {
+	Channel, MessageID string
+	Epoch, Offset      uint64
+}
+
+// TokenUpdated: the connection acts for the new caller from now on.
+type TokenUpdated struct{}
+
+// Refused: a request was not done.
+type Refused struct {
+	Code    fault.Code
+	Message string
+	// Channel, MessageID and SubscriptionID say which request; empty when
+	// unknown.
+	Channel, MessageID, SubscriptionID string
+	// Payload is a JSON object with more, nil for nothing.
+	Payload json.RawMessage
+}
+
+func (TableSubscribed) reply()   {}
+func (ChannelSubscribed) reply() {}
+func (Unsubscribed) reply()      {}
+func (BroadcastAccepted) reply() {}
+func (TokenUpdated) reply()      {}
+func (Refused) reply()           {}
+
+// expired says that the token's time is over.
+type expired struct{ generation int }

@@ -1,0 +1,63 @@
+package connection
+
+import (
+	"context"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/query"
+)
+
+// Services are what connections of one tenant talk to.
+type Services struct {
+	// Channels is the node's channel.Router, Presence its presence.Router.
+	Channels, Presence kernel.Ref
+	// Tables is the tenant's feed of table changes.
+	Tables Tables
+}
+
+// TableSubscription is one subscription of one connection.
+type TableSubscription struct {
+	ID            string
+	Subscriber    delivery.Subscriber
+	Schema, Table string
+	Event         string
+	Condition     query.Condition
+}
+
+// Tables follows tables for connections. Frames go to the subscriber's Ref.
+type Tables interface {
+	// Subscribe returns when no change committed from then on can be missed, or
+	// a coded fault. Subscribing again under the same id replaces the
+	// subscription, for instance when the connection's caller changed.
+	Subscribe(ctx context.Context, s TableSubscription) error
+	// Unsubscribe ends a subscription; unknown ones are no error. It does not
+	// block.
+	Unsubscribe(subscriber kernel.Ref, id string)
+}
+
+// Limits bound one connection. Zero means the default, negative no limit.
+type Limits struct {
+	// Channels is the number of channels; default 100.
+	Channels int
+	// Subscriptions is the number of table subscriptions; default 100.
+	Subscriptions int
+	// Presences is the number of channels with a presence of the connection;
+	// default 10.
+	Presences int
+}
+
+func (l Limits) orDefault() Limits {
+	set := func(n *int, standard int) {
+		switch {
+		case *n == 0:
+			*n = standard
+		case *n < 0:
+			*n = int(^uint(0) >> 1)
+		}
+	}
+	set(&l.Channels, 100)
+	set(&l.Subscriptions, 100)
+	set(&l.Presences, 10)
+	return l
+}

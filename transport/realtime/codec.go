@@ -1,0 +1,196 @@
+package realtime
+
+import (
+	"fluxbase/actors/connection"
+	"fluxbase/actors/delivery"
+)
+
+// native is the dialect that the public SDK speaks at /realtime: one JSON object
+// per text frame.
+type native struct{}
+
+var _ parser = native{}
+
+var heartbeatFrame = &delivery.Frame{Bytes: appendFrame(nil, opText, []byte(`{"type":"heartbeat"}`)), Messages: 1}
+
+// Dialect names the codec.
+func (native) Dialect() string { return "native" }
+
+func (native) heartbeat() *delivery.Frame { return heartbeatFrame }
+
+// AppendChange appends a postgres_changes message.
+func (native) AppendChange(dst []byte, c *delivery.Change, ids []string) []byte {
+	dst, start := beginFrame(dst)
+	dst = append(dst, `{"type":"postgres_changes","payload":{"type":`...)
+	dst = appendString(dst, string(c.Type))
+	dst = append(dst, `,"schema":`...)
+	dst = appendString(dst, c.Schema)
+	dst = append(dst, `,"table":`...)
+	dst = appendString(dst, c.Table)
+	dst = appendRaw(dst, "record", c.Record)
+	if c.OldRecord != nil {
+		dst = appendRaw(dst, "old_record", c.OldRecord)
+	}
+	dst = append(dst, `,"commit_timestamp":`...)
+	dst = appendTime(dst, c.CommitTimestamp)
+	dst = append(dst, `,"errors":null,"columns":[`...)
+	for i, col := range c.Columns {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"name":`...)
+		dst = appendString(dst, col.Name)
+		dst = append(dst, `,"type":`...)
+		dst = appendString(dst, col.Type)
+		dst = append(dst, '}')
+	}
+	dst = append(dst, `],"subscription_ids":[`...)
+	for i, id := range ids {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, id)
+	}
+	dst = append(dst, ']')
+	if c.Entered {
+		dst = append(dst, `,"entered":true`...)
+	}
+	if c.Left {
+		dst = append(dst, `,"left":true`...)
+	}
+	if c.Truncated {
+		dst = append(dst, `,"truncated":true`...)
+	}
+	dst = appendMember(dst, "position", c.Position)
+	return endFrame(append(dst, '}', '}'), start, opText)
+}
+
+// AppendBroadcast appends a broadcast message.
+func (native) AppendBroadcast(dst []byte, b *delivery.Broadcast, self bool) []byte {
+	dst, start := beginFrame(dst)
+	dst = append(dst, `{"type":"broadcast","channel":`...)
+	dst = appendString(dst, b.Channel)
+	if b.Offset > 0 {
+		dst = appendNumber(dst, "offset", b.Offset)
+		dst = appendNumber(dst, "epoch", b.Epoch)
+	}
+	dst = append(dst, `,"payload":{"broadcast":{"event":`...)
+	dst = appendString(dst, b.Event)
+	dst = appendRaw(dst, "payload", b.Payload)
+	dst = appendMember(dst, "messageId", b.MessageID)
+	if self {
+		dst = append(dst, `,"self":true`...)
+	}
+	return endFrame(append(dst, "}}}"...), start, opText)
+}
+
+// AppendPresence appends a presence message.
+func (native) AppendPresence(dst []byte, p *delivery.Presence) []byte {
+	dst, start := beginFrame(dst)
+	dst = append(dst, `{"type":"presence","channel":`...)
+	dst = appendString(dst, p.Channel)
+	dst = append(dst, `,"payload":{"presence":{"event":`...)
+	dst = appendString(dst, string(p.Event))
+	dst = appendMember(dst, "key", p.Key)
+	if len(p.New) > 0 {
+		dst = append(dst, `,"newPresences":[`...)
+		dst = append(appendList(dst, p.New), ']')
+	}
+	if len(p.Left) > 0 {
+		dst = append(dst, `,"leftPresences":[`...)
+		dst = append(appendList(dst, p.Left), ']')
+	}
+	if p.Current != nil {
+		dst = appendRaw(dst, "currentPresences", p.Current)
+	}
+	return endFrame(append(dst, "}}}"...), start, opText)
+}
+
+func appendList[T ~[]byte](dst []byte, values []T) []byte {
+	for i, v := range values {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, v...)
+	}
+	return dst
+}
+
+// AppendNotice appends a message about a subscription or channel.
+func (native) AppendNotice(dst []byte, n *delivery.Notice) []byte {
+	dst, start := beginFrame(dst)
+	dst = append(dst, `{"type":`...)
+	dst = appendString(dst, n.Type)
+	if n.Type == "error" {
+		dst = appendMember(dst, "error", n.Message)
+	} else {
+		dst = appendMember(dst, "message", n.Message)
+	}
+	dst = appendMember(dst, "code", n.Code)
+	dst = appendMember(dst, "channel", n.Channel)
+	dst = appendMember(dst, "subscription_id", n.SubscriptionID)
+	if n.Payload != nil {
+		dst = appendRaw(dst, "payload", n.Payload)
+	}
+	return endFrame(append(dst, '}'), start, opText)
+}
+
+// AppendReply appends the answer to a request.
+func (native) AppendReply(dst []byte, r connection.Reply) []byte {
+	dst, start := beginFrame(dst)
+	switch r := r.(type) {
+	case connection.Refused:
+		dst = appendError(dst, r)
+	case connection.TableSubscribed:
+		dst = append(dst, `{"type":"ack"`...)
+		dst = appendMember(dst, "channel", r.Channel)
+		dst = appendMember(dst, "subscription_id", r.SubscriptionID)
+		dst = append(dst, `,"payload":{"subscribed":true`...)
+		dst = appendMember(dst, "subscription_id", r.SubscriptionID)
+		dst = appendMember(dst, "schema", r.Schema)
+		dst = appendMember(dst, "table", r.Table)
+		dst = appendMember(dst, "event", r.Event)
+		dst = append(appendMember(dst, "filter", r.Filter), "}}"...)
+	case connection.ChannelSubscribed:
+		dst = append(dst, `{"type":"ack"`...)
+		dst = appendMember(dst, "channel", r.Channel)
+		dst = append(dst, `,"payload":{"subscribed":true`...)
+		dst = append(appendMember(dst, "channel", r.Channel), "}}"...)
+	case connection.Unsubscribed:
+		dst = append(dst, `{"type":"ack"`...)
+		dst = appendMember(dst, "channel", r.Channel)
+		dst = appendMember(dst, "subscription_id", r.SubscriptionID)
+		dst = append(dst, `,"payload":{"unsubscribed":true`...)
+		dst = append(appendMember(dst, "subscription_id", r.SubscriptionID), "}}"...)
+	case connection.BroadcastAccepted:
+		dst = append(dst, `{"type":"ack"`...)
+		dst = appendMember(dst, "channel", r.Channel)
+		dst = appendMember(dst, "messageId", r.MessageID)
+		dst = append(dst, `,"status":"ok"`...)
+		dst = appendNumber(dst, "offset", r.Offset)
+		dst = appendNumber(dst, "epoch", r.Epoch)
+		dst = append(dst, `,"payload":{"messageId":`...)
+		dst = append(appendString(dst, r.MessageID), `,"status":"ok"}}`...)
+	case connection.TokenUpdated:
+		dst = append(dst, `{"type":"ack","payload":{"type":"access_token","updated":true}}`...)
+	}
+	return endFrame(dst, start, opText)
+}
+
+// appendError appends an error message. Clients that wait for the ack of a
+// message look for its id and a status at the top.
+func appendError(dst []byte, r connection.Refused) []byte {
+	dst = append(dst, `{"type":"error"`...)
+	dst = appendMember(dst, "error", r.Message)
+	dst = appendMember(dst, "code", string(r.Code))
+	dst = appendMember(dst, "channel", r.Channel)
+	if r.MessageID != "" {
+		dst = appendMember(dst, "messageId", r.MessageID)
+		dst = appendMember(dst, "status", "error")
+	}
+	dst = appendMember(dst, "subscription_id", r.SubscriptionID)
+	if r.Payload != nil {
+		dst = appendRaw(dst, "payload", r.Payload)
+	}
+	return append(dst, '}')
+}

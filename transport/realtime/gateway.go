@@ -1,0 +1,187 @@
+package realtime
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/time/rate"
+
+	"fluxbase/actors/connection"
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+)
+
+// Options are what a Gateway needs. Zero numbers and durations mean the default.
+type Options struct {
+	// Directory owns the connection actors.
+	Directory kernel.Ref
+	// Channels is the node's channel router, for the HTTP broadcast endpoint.
+	Channels kernel.Ref
+	// Verify checks a token that a client sends on an open socket. now is the
+	// connection's caller; the result acts in the same tenant.
+	Verify func(ctx context.Context, token string, now caller.Caller) (caller.Caller, error)
+	// Writers is the number of writer loops; default one per core.
+	Writers int
+	// QueueBytes bounds the broadcasts, presences and replies that wait for one
+	// socket that is full; default 1 MB. QueueMessages bounds their number; 0
+	// for no bound. Beyond either the socket is closed with 1008.
+	QueueBytes, QueueMessages int
+	// WriteTimeout is how long a full socket may accept no byte; default 10 s.
+	WriteTimeout time.Duration
+	// PingEvery is the time between pings, and half of that between heartbeats;
+	// default 15 s. A peer that sends nothing, not even a pong, for PongTimeout
+	// (default 60 s) is gone.
+	PingEvery, PongTimeout time.Duration
+	// MessageBytes bounds a client's message; default 512 KB.
+	MessageBytes int
+	// MessagesPerSecond bounds a client's messages; 0 for no bound.
+	MessagesPerSecond int
+	Logger            *slog.Logger
+}
+
+func (o Options) orDefault() Options {
+	if o.Writers == 0 {
+		o.Writers = runtime.GOMAXPROCS(0)
+	}
+	if o.QueueBytes == 0 {
+		o.QueueBytes = 1 << 20
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 10 * time.Second
+	}
+	if o.PingEvery == 0 {
+		o.PingEvery = 15 * time.Second
+	}
+	if o.PongTimeout == 0 {
+		o.PongTimeout = 60 * time.Second
+	}
+	if o.MessageBytes == 0 {
+		o.MessageBytes = 512 << 10
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// admitTimeout bounds the question to the directory.
+const admitTimeout = 5 * time.Second
+
+// Gateway owns the sockets of a node.
+type Gateway struct {
+	o       Options
+	writers []*writer
+	next    atomic.Uint32
+	wheel   *wheel
+	sockets sync.WaitGroup
+}
+
+// Start makes a gateway and its loops; Close ends them.
+func Start(o Options) *Gateway {
+	o = o.orDefault()
+	g := &Gateway{o: o, wheel: startWheel(o.PingEvery)}
+	for range o.Writers {
+		g.writers = append(g.writers, startWriter())
+	}
+	return g
+}
+
+// Drain ends all sockets with 1012, spread over within, and waits for them until
+// ctx ends. New ones are refused from then on.
+func (g *Gateway) Drain(ctx context.Context, within time.Duration) error {
+	if _, err := kernel.Ask[int](ctx, g.o.Directory, connection.Drain{Within: within}); err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	go func() {
+		g.sockets.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the loops. Drain first: sockets that are still open get no more
+// bytes.
+func (g *Gateway) Close() {
+	g.wheel.close()
+	for _, w := range g.writers {
+		w.stop()
+	}
+}
+
+// peer is who opens a socket.
+type peer struct {
+	caller   caller.Caller
+	services connection.Services
+	remote   net.Addr
+	ip       string
+	parser   parser
+}
+
+// serve runs a socket whose handshake is done. early is what the client sent
+// behind its request. It returns at once; the gateway owns conn from then on.
+func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
+	// The server's deadlines for requests do not bind a socket. An error means
+	// that it is gone already; the reader finds that out.
+	_ = conn.SetDeadline(time.Time{})
+	w := g.writers[g.next.Add(1)%uint32(len(g.writers))]
+	k := &socket{
+		gateway: g, conn: conn, parser: p.parser, caller: p.caller,
+		decoder: decoder{limit: g.o.MessageBytes},
+		out:     newOutbox(conn, w, outboxLimits{bytes: g.o.QueueBytes, count: g.o.QueueMessages, timeout: g.o.WriteTimeout}),
+	}
+	if n := g.o.MessagesPerSecond; n > 0 {
+		k.limiter = rate.NewLimiter(rate.Limit(n), 2*n)
+	}
+	k.heard.Store(time.Now().UnixNano())
+	g.sockets.Add(1)
+	g.wheel.add(k)
+	go func() {
+		g.admit(k, p)
+		k.read(early)
+	}()
+}
+
+// admit asks the directory for an actor. A socket that is refused is told why and
+// closed.
+func (g *Gateway) admit(k *socket, p peer) {
+	ctx, cancel := context.WithTimeout(context.Background(), admitTimeout)
+	defer cancel()
+	ref, err := kernel.Ask[kernel.Ref](ctx, g.o.Directory, connection.Open{
+		ID: uuid.NewString(), Caller: p.caller, RemoteAddr: p.remote.String(), IP: p.ip,
+		Dialect: p.parser, Outbox: k.out, Services: p.services,
+	})
+	if err == nil {
+		k.actor = ref
+		return
+	}
+	f := fault.From(err)
+	refused := connection.Refused{Code: f.Code, Message: f.Message}
+	code, reason := connection.CloseInternal, f.Message
+	switch f.Code {
+	case fault.MaxConnectionsReached:
+		refused.Payload = []byte(`{"message":"Server connection limit reached. Please try again later."}`)
+		code = connection.ClosePolicy
+	case fault.Draining:
+		code = connection.CloseRestart
+	default:
+		g.o.Logger.Warn("realtime connection not admitted", "error", err)
+	}
+	if b := k.parser.AppendReply(nil, refused); len(b) > 0 {
+		k.out.Push(&delivery.Frame{Bytes: b, Messages: 1})
+	}
+	k.out.Close(code, reason)
+}

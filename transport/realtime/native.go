@@ -1,0 +1,201 @@
+package realtime
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"fluxbase/actors/connection"
+	"fluxbase/persistence/fault"
+	"fluxbase/transport/filter"
+)
+
+// maxDepth is how deep a client's message may nest.
+const maxDepth = 64
+
+// incoming is a client's message in the native dialect.
+type incoming struct {
+	Type           string          `json:"type"`
+	Channel        string          `json:"channel"`
+	Event          string          `json:"event"`
+	Schema         string          `json:"schema"`
+	Table          string          `json:"table"`
+	Filter         string          `json:"filter"`
+	Payload        json.RawMessage `json:"payload"`
+	Config         *tableConfig    `json:"config"`
+	SubscriptionID string          `json:"subscription_id"`
+	MessageID      string          `json:"messageId"`
+	Token          string          `json:"token"`
+}
+
+// tableConfig is the config member: of a table subscription, or of a log
+// subscription, which may also use schema and table for its two ids.
+type tableConfig struct {
+	Event       string `json:"event"`
+	Schema      string `json:"schema"`
+	Table       string `json:"table"`
+	Filter      string `json:"filter"`
+	ExecutionID string `json:"execution_id"`
+	Type        string `json:"type"`
+}
+
+// presencePayload is what a presence message says, at the top or in its payload.
+type presencePayload struct {
+	Event string          `json:"event"`
+	Key   string          `json:"key"`
+	State json.RawMessage `json:"state"`
+}
+
+func refuse(code fault.Code, message string, m *incoming) connection.Refuse {
+	r := connection.Refused{Code: code, Message: message}
+	if m != nil {
+		r.Channel, r.MessageID, r.SubscriptionID = m.Channel, m.MessageID, m.SubscriptionID
+	}
+	return connection.Refuse{Refused: r}
+}
+
+// parse turns a client's message into one for its connection actor; nil for
+// messages that need no answer.
+func (native) parse(payload []byte) any {
+	if tooDeep(payload, maxDepth) {
+		return refuse(fault.JSONTooDeep, fmt.Sprintf("message nests deeper than %d levels", maxDepth), nil)
+	}
+	var m incoming
+	if err := json.Unmarshal(payload, &m); err != nil {
+		// What could be read says which request failed.
+		return refuse(fault.InvalidMessage, "invalid message: "+describe(err), &m)
+	}
+	switch m.Type {
+	case "heartbeat":
+		return nil
+	case "subscribe":
+		return subscribe(&m)
+	case "unsubscribe":
+		return connection.Unsubscribe{SubscriptionID: m.SubscriptionID, Channel: m.Channel}
+	case "broadcast":
+		return broadcast(&m)
+	case "presence":
+		return presenceMessage(&m)
+	case "access_token":
+		if m.Token == "" {
+			return refuse(fault.MissingRequiredField, "token is required for access_token message", &m)
+		}
+		return accessToken{token: m.Token}
+	case "subscribe_logs":
+		return subscribeLogs(&m)
+	case "subscribe_all_logs":
+		return connection.SubscribeAllLogs{}
+	default:
+		return refuse(fault.UnknownMessageType, "unknown message type", &m)
+	}
+}
+
+// describe says what is wrong with a message in words for its sender.
+func describe(err error) string {
+	switch e := err.(type) {
+	case *json.UnmarshalTypeError:
+		if e.Field == "" {
+			return "a JSON object is expected"
+		}
+		return fmt.Sprintf("%s must not be a %s", e.Field, e.Value)
+	default:
+		return "not valid JSON"
+	}
+}
+
+func subscribe(m *incoming) any {
+	var c tableConfig
+	switch {
+	case m.Config != nil:
+		c = *m.Config
+	case m.Table != "":
+		c = tableConfig{Event: m.Event, Schema: m.Schema, Table: m.Table, Filter: m.Filter}
+	case strings.HasPrefix(m.Channel, "table:"):
+		name := strings.TrimPrefix(m.Channel, "table:")
+		schema, table, qualified := strings.Cut(name, ".")
+		if !qualified {
+			schema, table = "", name
+		}
+		c = tableConfig{Event: m.Event, Schema: schema, Table: table, Filter: m.Filter}
+	default:
+		return connection.SubscribeChannel{Channel: m.Channel}
+	}
+	return subscribeTable(m, c)
+}
+
+func subscribeTable(m *incoming, c tableConfig) any {
+	if c.Schema == "" {
+		c.Schema = "public"
+	}
+	if c.Event == "" {
+		c.Event = "*"
+	}
+	c.Event = strings.ToUpper(c.Event)
+	if !slices.Contains([]string{"*", "INSERT", "UPDATE", "DELETE"}, c.Event) {
+		return refuse(fault.InvalidInput, "event must be INSERT, UPDATE, DELETE or *", m)
+	}
+	condition, err := filter.ParseRealtime(c.Filter)
+	if err != nil {
+		f := fault.From(err)
+		return refuse(f.Code, "invalid filter: "+f.Message, m)
+	}
+	return connection.SubscribeTable{
+		Channel: m.Channel, Schema: c.Schema, Table: c.Table, Event: c.Event, Filter: c.Filter, Condition: condition,
+	}
+}
+
+func broadcast(m *incoming) any {
+	if m.Event == "" {
+		m.Event = "broadcast"
+	}
+	if m.Payload == nil {
+		m.Payload = json.RawMessage("null")
+	}
+	return connection.Broadcast{Channel: m.Channel, Event: m.Event, Payload: m.Payload, MessageID: m.MessageID}
+}
+
+// presenceMessage reads the event at the top, where the public SDK writes it, or
+// in the payload.
+func presenceMessage(m *incoming) any {
+	if m.Channel == "" {
+		return refuse(fault.MissingRequiredField, "channel is required for presence", m)
+	}
+	p := presencePayload{Event: m.Event}
+	if len(m.Payload) > 0 && string(m.Payload) != "null" {
+		if err := json.Unmarshal(m.Payload, &p); err != nil {
+			return refuse(fault.InvalidInput, "invalid presence payload", m)
+		}
+	} else if m.Event == "" {
+		return refuse(fault.InvalidInput, "invalid presence payload", m)
+	}
+	switch p.Event {
+	case "track":
+		if p.State == nil {
+			p.State = json.RawMessage("{}")
+		}
+		return connection.Track{Channel: m.Channel, Key: p.Key, State: p.State}
+	case "untrack":
+		return connection.Untrack{Channel: m.Channel, Key: p.Key}
+	default:
+		return refuse(fault.InvalidInput, "unknown presence event", m)
+	}
+}
+
+func subscribeLogs(m *incoming) any {
+	var l connection.SubscribeLogs
+	if c := m.Config; c != nil {
+		l.ExecutionID, l.ExecutionType = c.ExecutionID, c.Type
+		if l.ExecutionID == "" {
+			l.ExecutionID, l.ExecutionType = c.Schema, c.Table
+		}
+	}
+	if l.ExecutionID == "" && len(m.Payload) > 0 {
+		var c tableConfig
+		if err := json.Unmarshal(m.Payload, &c); err != nil {
+			return refuse(fault.MissingRequiredField, "execution_id is required for subscribe_logs", m)
+		}
+		l.ExecutionID, l.ExecutionType = c.ExecutionID, c.Type
+	}
+	return l
+}

@@ -1,0 +1,212 @@
+package realtime
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"fluxbase/actors/connection"
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+)
+
+// readBytes is the size of the pooled read buffers.
+const readBytes = 4 << 10
+
+var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
+
+// parser turns messages of one wire dialect into messages of actors/connection.
+type parser interface {
+	connection.Dialect
+	// parse never fails: what it does not understand becomes a connection.Refuse.
+	// accessToken is the one message that the socket handles itself.
+	parse(payload []byte) any
+	// heartbeat is sent every second turn of the wheel; nil for none.
+	heartbeat() *delivery.Frame
+}
+
+// accessToken is a client's wish to act under another token.
+type accessToken struct{ token string }
+
+// socket is one client's connection: its read side, and the way to its actor.
+type socket struct {
+	gateway *Gateway
+	conn    net.Conn
+	out     *outbox
+	parser  parser
+	decoder decoder
+	actor   kernel.Ref // zero when the connection was not admitted
+	caller  caller.Caller
+	limiter *rate.Limiter // nil without a limit
+
+	heard       atomic.Int64 // unix nanoseconds of the last sign of life
+	beats       int
+	slot, place int // in the wheel
+}
+
+// read handles everything that the client sends until the socket ends.
+func (k *socket) read(first []byte) {
+	defer k.end()
+	err := k.feed(first)
+	if raw := k.out.raw; err == nil && raw != nil {
+		err = k.readRaw(raw)
+	} else if err == nil {
+		err = k.readPlain()
+	}
+	var wrong *protocolError
+	if errors.As(err, &wrong) {
+		k.out.Close(wrong.code, wrong.reason)
+		k.discard()
+	}
+}
+
+// readRaw waits for the descriptor to be readable without holding a buffer.
+func (k *socket) readRaw(raw syscall.RawConn) error {
+	var n int
+	var failed error
+	var buffer *[readBytes]byte
+	attempt := func(fd uintptr) bool {
+		buffer = readBuffers.Get().(*[readBytes]byte)
+		n, failed = syscall.Read(int(fd), buffer[:])
+		if errors.Is(failed, syscall.EAGAIN) || errors.Is(failed, syscall.EINTR) {
+			readBuffers.Put(buffer)
+			return false
+		}
+		return true
+	}
+	for {
+		if err := raw.Read(attempt); err != nil {
+			return err
+		}
+		err := failed
+		switch {
+		case err == nil && n == 0:
+			err = net.ErrClosed
+		case err == nil:
+			err = k.feed(buffer[:n])
+		}
+		readBuffers.Put(buffer)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (k *socket) readPlain() error {
+	buffer := make([]byte, readBytes)
+	for {
+		n, err := k.conn.Read(buffer)
+		if err == nil {
+			err = k.feed(buffer[:n])
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// discard reads and forgets, so that the peer can finish and see our close
+// frame; the outbox has set the deadline, or ends the socket.
+func (k *socket) discard() {
+	buffer := make([]byte, readBytes)
+	for {
+		if _, err := k.conn.Read(buffer); err != nil {
+			return
+		}
+	}
+}
+
+func (k *socket) feed(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	k.heard.Store(time.Now().UnixNano())
+	return k.decoder.feed(b, k)
+}
+
+// message handles one message of the client.
+func (k *socket) message(_ byte, payload []byte) {
+	if k.actor.IsZero() {
+		return
+	}
+	if k.limiter != nil && !k.limiter.Allow() {
+		k.tell(connection.Refuse{Refused: connection.Refused{
+			Code: fault.RateLimitExceeded, Message: "too many messages on this connection",
+		}})
+		return
+	}
+	msg := k.parser.parse(payload)
+	if t, ok := msg.(accessToken); ok {
+		msg = k.verify(t.token)
+	}
+	if msg != nil {
+		k.tell(msg)
+	}
+}
+
+// verify checks a new token on the reader's goroutine: what the client sends
+// after it waits, and is done as the new caller.
+func (k *socket) verify(token string) connection.RefreshToken {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	c, err := k.gateway.o.Verify(ctx, token, k.caller)
+	if err != nil {
+		return connection.RefreshToken{Err: err}
+	}
+	k.caller = c
+	return connection.RefreshToken{Caller: c}
+}
+
+// tell hands a message to the actor. While the actor's mailbox is full nothing is
+// read from the client: TCP slows it down.
+func (k *socket) tell(msg any) {
+	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
+		err := k.actor.Tell(msg)
+		if fault.CodeOf(err) != fault.Overloaded {
+			return // taken, or the actor has ended and ends the socket
+		}
+		time.Sleep(wait)
+	}
+}
+
+func (k *socket) ping(payload []byte) {
+	k.out.Push(&delivery.Frame{Bytes: appendFrame(nil, opPong, payload)})
+}
+
+func (k *socket) pong() {}
+
+func (k *socket) closed(code int, _ string) {
+	k.out.peerClosed(code)
+}
+
+// beat is the wheel's visit: ping, heartbeat, and the end of a silent peer.
+func (k *socket) beat(now time.Time) {
+	if now.UnixNano()-k.heard.Load() > int64(k.gateway.o.PongTimeout) {
+		k.out.abort()
+		return
+	}
+	k.out.Push(pingFrame)
+	if k.beats++; k.beats%2 == 0 {
+		if f := k.parser.heartbeat(); f != nil {
+			k.out.Push(f)
+		}
+	}
+}
+
+// end forgets the socket.
+func (k *socket) end() {
+	k.out.abort()
+	k.gateway.wheel.remove(k)
+	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{}) != nil {
+		k.actor.Stop()
+	}
+	k.gateway.sockets.Done()
+}

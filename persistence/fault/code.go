@@ -62,6 +62,8 @@ const (
 	PayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
 	UpgradeRequired     Code = "UPGRADE_REQUIRED"
 	UnsupportedMedia    Code = "UNSUPPORTED_MEDIA_TYPE"
+	RequestTimeout      Code = "REQUEST_TIMEOUT"
+	HeadersTooLarge     Code = "HEADERS_TOO_LARGE"
 )
 
 // Too much, too late, or broken.

@@ -1,0 +1,80 @@
+package route
+
+import "fluxbase/persistence/fault"
+
+// statusClosedRequest is what the log says of a client that did not wait.
+const statusClosedRequest = 499
+
+// statuses is the one table from codes to HTTP statuses.
+var statuses = map[fault.Code]int{
+	fault.InvalidRequestBody:   400,
+	fault.MissingRequiredField: 400,
+	fault.InvalidInput:         400,
+	fault.InvalidID:            400,
+	fault.InvalidFormat:        400,
+	fault.InvalidQuery:         400,
+	fault.ValidationFailed:     400,
+	fault.InvalidRole:          400,
+	fault.JSONTooDeep:          400,
+	fault.WeakPassword:         400,
+	fault.UnknownColumn:        400,
+	fault.UnfilteredWrite:      400,
+	fault.BatchTooLarge:        400,
+
+	fault.MissingAuthentication:    401,
+	fault.AuthenticationRequired:   401,
+	fault.InvalidToken:             401,
+	fault.ExpiredToken:             401,
+	fault.RevokedToken:             401,
+	fault.InvalidCredentials:       401,
+	fault.InvalidSetupToken:        401,
+	fault.ReauthenticationRequired: 401,
+
+	fault.AccessDenied:            403,
+	fault.InsufficientPermissions: 403,
+	fault.AdminRequired:           403,
+	fault.RLSPolicyViolation:      403,
+	fault.AccountLocked:           403,
+	fault.SignupDisabled:          403,
+	fault.PasswordLoginDisabled:   403,
+	fault.EmailNotVerified:        403,
+	fault.SetupDisabled:           403,
+	fault.SetupAlreadyCompleted:   403,
+	fault.ReadOnlyRelation:        405,
+	fault.MethodNotAllowed:        405,
+
+	fault.NotFound:            404,
+	fault.TableNotFound:       404,
+	fault.TenantNotFound:      404,
+	fault.AlreadyExists:       409,
+	fault.DuplicateKey:        409,
+	fault.ForeignKeyViolation: 400,
+	fault.NotNullViolation:    400,
+	fault.CheckViolation:      400,
+	fault.Conflict:            409,
+	fault.PayloadTooLarge:     413,
+	fault.UpgradeRequired:     426,
+	fault.UnsupportedMedia:    415,
+	fault.RequestTimeout:      408,
+	fault.HeadersTooLarge:     431,
+
+	fault.RateLimitExceeded:  429,
+	fault.Overloaded:         503,
+	fault.ServiceUnavailable: 503,
+	fault.FeatureDisabled:    503,
+	fault.Draining:           503,
+	fault.Timeout:            504,
+	fault.Canceled:           statusClosedRequest,
+	fault.DatabaseError:      500,
+	fault.OperationFailed:    500,
+	fault.InternalError:      500,
+}
+
+// Status is the HTTP status of a code. A code that the table does not know is a
+// defect of ours: 500.
+func Status(code fault.Code) int {
+	if s, ok := statuses[code]; ok {
+		return s
+	}
+	return 500
+}

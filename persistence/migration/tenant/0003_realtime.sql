@@ -357,6 +357,24 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- What a column's values are compared as: the type beneath a domain, and of an
+-- array the type of its elements.
+-- +goose StatementBegin
+CREATE FUNCTION realtime.element_type(column_type oid)
+RETURNS TABLE (nspname name, typname name, typcategory "char", is_array boolean)
+LANGUAGE sql STABLE SET search_path = '' AS $$
+  WITH RECURSIVE beneath AS (
+    SELECT t.oid, t.typtype, t.typbasetype, t.typcategory, t.typelem FROM pg_type t WHERE t.oid = column_type
+    UNION ALL
+    SELECT t.oid, t.typtype, t.typbasetype, t.typcategory, t.typelem FROM beneath b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd')
+  SELECT n.nspname, t.typname, CASE t.typtype WHEN 'c' THEN 'C' ELSE t.typcategory END, b.typcategory = 'A'
+    FROM beneath b
+    JOIN pg_type t ON t.oid = CASE WHEN b.typcategory = 'A' THEN b.typelem ELSE b.oid END
+    JOIN pg_namespace n ON n.oid = t.typnamespace
+   WHERE b.typtype <> 'd'
+$$;
+-- +goose StatementEnd
+
 -- Everything that a reader must know of the enabled tables to judge and deliver
 -- their changes: columns, keys, policies, and what each of the callers' roles may
 -- do. Policies are printed with an empty search path, so that they mean the same
@@ -370,8 +388,12 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
     'signature', realtime.column_signature(c.oid),
     'key', realtime.key_columns(c.oid),
     'rls', c.relrowsecurity,
-    'columns', (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', y.typname, 'sql', format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum), '[]')
-                  FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+    'columns', (SELECT coalesce(json_agg(json_build_object(
+                         'name', a.attname, 'type', y.typname, 'sql', format_type(a.atttypid, a.atttypmod),
+                         'base_schema', e.nspname, 'base', e.typname, 'array', e.is_array, 'category', e.typcategory) ORDER BY a.attnum), '[]')
+                  FROM pg_attribute a
+                  JOIN pg_type y ON y.oid = a.atttypid
+                 CROSS JOIN LATERAL realtime.element_type(a.atttypid) e
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'policies', (SELECT coalesce(json_agg(json_build_object('name', p.polname, 'permissive', p.polpermissive,
                           'using', pg_get_expr(p.polqual, p.polrelid),

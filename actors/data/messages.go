@@ -1,0 +1,95 @@
+// Package data answers the reads and writes of a tenant's tables.
+//
+// It is a pool of workers (Worker) that each take one message, compile its query
+// against the tenant's catalogue and run it on the caller's behalf, in one round
+// trip to PostgreSQL. A worker keeps no state between messages; the compiled
+// plans are shared by all workers of the tenant.
+package data
+
+import (
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/query"
+)
+
+// List reads a page of rows. The reply is a *Page.
+type List struct {
+	Caller caller.Caller
+	Query  *query.Select
+	// Text, when not empty, is the request text that Query was parsed from: lists
+	// with equal Text have equal queries, so that a plan can serve them all.
+	Text string
+}
+
+// Get reads the one row that ID addresses. Query holds what is wanted of it and
+// further conditions. The reply is a *Record; a row that does not exist for this
+// caller is NOT_FOUND.
+type Get struct {
+	Caller caller.Caller
+	ID     string
+	Query  *query.Select
+	// Text is as in List; the ID is no part of it.
+	Text string
+}
+
+// Create inserts rows. The reply is a *Written.
+type Create struct {
+	Caller caller.Caller
+	Query  *query.Insert
+}
+
+// Update changes the rows that match. The reply is a *Written.
+type Update struct {
+	Caller caller.Caller
+	Query  *query.Update
+}
+
+// Delete removes the rows that match. The reply is a *Written.
+type Delete struct {
+	Caller caller.Caller
+	Query  *query.Delete
+}
+
+// UpdateOne changes the row that ID addresses; the key's own columns in the body
+// are left as they are. The reply is a *Written with one row. When there is no
+// row that the caller may change, the fault is NOT_FOUND where the caller cannot
+// see one either, and RLS_POLICY_VIOLATION (AUTHENTICATION_REQUIRED for anonymous
+// callers) where it can.
+type UpdateOne struct {
+	Caller caller.Caller
+	ID     string
+	Query  *query.Update
+}
+
+// DeleteOne removes the row that ID addresses, with the faults of UpdateOne.
+type DeleteOne struct {
+	Caller caller.Caller
+	ID     string
+	Query  *query.Delete
+}
+
+// Page is a list of rows.
+type Page struct {
+	// JSON is the array.
+	JSON []byte
+	Rows int64
+	// Offset is how many matching rows come before the page.
+	Offset int64
+	// Total is the number of all matching rows, or -1 when it was not asked for.
+	Total int64
+}
+
+// Record is one row.
+type Record struct {
+	// JSON is the object.
+	JSON []byte
+}
+
+// Written is what a write did.
+type Written struct {
+	// JSON is the array of the rows written; for a body of one object, and for
+	// the messages that address one row, the object. Nil when no rows were wanted,
+	// and for an object that was left out as a duplicate.
+	JSON []byte
+	// Affected is the number of rows written.
+	Affected int64
+}

@@ -1,0 +1,199 @@
+package data
+
+import (
+	"context"
+	"fmt"
+
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/db"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
+)
+
+// Database runs statements on behalf of a caller; *db.Database does.
+type Database interface {
+	Run(ctx context.Context, c caller.Caller, statements ...db.Statement) error
+	RunRead(ctx context.Context, c caller.Caller, statements ...db.Statement) error
+}
+
+// Worker answers one message at a time. All workers of a tenant share its Plans.
+type Worker struct {
+	Database Database
+	Plans    *Plans
+	Limits   Limits
+}
+
+// Handle answers any message of this package. It blocks on SQL.
+func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
+	switch m := msg.(type) {
+	case *List:
+		return w.list(ctx, m)
+	case *Get:
+		return w.get(ctx, m)
+	case *Create:
+		return w.create(ctx, m)
+	case *Update:
+		return w.update(ctx, m)
+	case *Delete:
+		return w.delete(ctx, m)
+	case *UpdateOne:
+		return w.updateOne(ctx, m)
+	case *DeleteOne:
+		return w.deleteOne(ctx, m)
+	}
+	return nil, fmt.Errorf("data worker does not know %T", msg)
+}
+
+func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
+	page := w.Limits.page(m.Query.Page, m.Caller)
+	plan, err := w.Plans.list(m, page, w.Limits.MaxPageSize)
+	if err != nil {
+		return nil, err
+	}
+	var r sql.Result
+	if err := w.read(ctx, m.Caller, plan.Statements(&r, false)); err != nil {
+		return nil, err
+	}
+	return &Page{JSON: r.JSON, Rows: r.Rows, Offset: m.Query.Page.Offset, Total: r.Total}, nil
+}
+
+func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
+	plan, err := w.Plans.get(m)
+	if err != nil {
+		return nil, err
+	}
+	var r sql.Result
+	if err := w.read(ctx, m.Caller, plan.Statements(&r, true)); err != nil {
+		return nil, err
+	}
+	if r.Rows == 0 {
+		return nil, errMissing
+	}
+	return &Record{JSON: r.JSON}, nil
+}
+
+func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
+	if err := w.Limits.batch(m.Query.Body.Rows); err != nil {
+		return nil, err
+	}
+	plan, err := sql.Insert(w.Plans.Relations(), m.Query)
+	if err != nil {
+		return nil, err
+	}
+	return w.write(ctx, m.Caller, plan, !m.Query.Body.Array)
+}
+
+func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
+	plan, err := sql.Update(w.Plans.Relations(), m.Query)
+	if err != nil {
+		return nil, err
+	}
+	return w.write(ctx, m.Caller, plan, false)
+}
+
+func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
+	plan, err := sql.Delete(w.Plans.Relations(), m.Query)
+	if err != nil {
+		return nil, err
+	}
+	return w.write(ctx, m.Caller, plan, false)
+}
+
+func (w *Worker) updateOne(ctx context.Context, m *UpdateOne) (*Written, error) {
+	relations := w.Plans.Relations()
+	address, columns, err := locate(relations, m.Query.Relation, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	q := *m.Query
+	q.Where = query.Conjoin(address, m.Query.Where)
+	q.Ignore = columns
+	plan, err := sql.Update(relations, &q)
+	if err != nil {
+		return nil, err
+	}
+	return w.writeOne(ctx, m.Caller, plan, q.Relation, q.Where)
+}
+
+func (w *Worker) deleteOne(ctx context.Context, m *DeleteOne) (*Written, error) {
+	relations := w.Plans.Relations()
+	address, _, err := locate(relations, m.Query.From, m.ID)
+	if err != nil {
+		return nil, err
+	}
+	q := *m.Query
+	q.Where = query.Conjoin(address, m.Query.Where)
+	plan, err := sql.Delete(relations, &q)
+	if err != nil {
+		return nil, err
+	}
+	return w.writeOne(ctx, m.Caller, plan, q.From, q.Where)
+}
+
+// locate makes the condition of one row and names the columns it rests on.
+func locate(relations sql.Relations, r query.Relation, id string) (query.Condition, []string, error) {
+	rel, ok := relations.Relation(r.Schema, r.Name)
+	if !ok {
+		return nil, nil, sql.NotFound(r)
+	}
+	address, err := sql.Identify(rel, id)
+	return address, rel.Identity(), err
+}
+
+func (w *Worker) read(ctx context.Context, c caller.Caller, statements []db.Statement) error {
+	return w.Database.RunRead(ctx, c, statements...)
+}
+
+func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, single bool) (*Written, error) {
+	var r sql.Result
+	statements := plan.Statements(&r, single)
+	if len(statements) > 0 {
+		if err := w.Database.Run(ctx, c, statements...); err != nil {
+			return nil, err
+		}
+	}
+	return &Written{JSON: r.JSON, Affected: r.Rows}, nil
+}
+
+// writeOne runs a write of one row and finds out why there was none.
+func (w *Worker) writeOne(ctx context.Context, c caller.Caller, plan *sql.Plan, relation query.Relation, where query.Condition) (*Written, error) {
+	written, err := w.write(ctx, c, plan, true)
+	if err != nil || written.Affected > 0 {
+		return written, err
+	}
+	look, err := sql.Select(w.Plans.Relations(), &query.Select{From: relation, Where: where, Page: query.Page{Limit: 1},
+		Fields: identityFields(where)}, sql.Options{})
+	if err != nil {
+		return nil, err
+	}
+	var r sql.Result
+	if err := w.read(ctx, c, look.Statements(&r, true)); err != nil {
+		return nil, err
+	}
+	if r.Rows == 0 {
+		return nil, errMissing
+	}
+	if c.DatabaseRole() == caller.DatabaseAnon {
+		return nil, fault.New(fault.AuthenticationRequired, "Authentication required").
+			WithHint("A row-level security policy keeps anonymous callers from changing this row. Sign in.")
+	}
+	return nil, fault.New(fault.RLSPolicyViolation, "Insufficient permissions").
+		WithHint("A row-level security policy or a trigger keeps you from changing this row.")
+}
+
+// identityFields selects a column that the condition names: whoever may filter
+// by it may read it.
+func identityFields(where query.Condition) query.Projection {
+	if all, ok := where.(query.And); ok && len(all) > 0 {
+		where = all[0]
+	}
+	if cmp, ok := where.(*query.Compare); ok {
+		return query.Projection{&query.Field{Path: query.Column(cmp.Path.Column)}}
+	}
+	return nil
+}
+
+// errMissing says that there is no such row for this caller, whether it does not
+// exist or a policy hides it.
+var errMissing = fault.New(fault.NotFound, "Record not found")

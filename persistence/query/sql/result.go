@@ -1,0 +1,146 @@
+package sql
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"fluxbase/persistence/db"
+)
+
+// NoTotal is the Total of a result that has none.
+const NoTotal = -1
+
+// Result is what the statements of a plan found.
+type Result struct {
+	// JSON is the rows as PostgreSQL printed them: an array, or for a single row
+	// the object alone. Nil when the plan returns no rows, or a single row was
+	// wanted and there was none.
+	JSON []byte
+	// Rows is the number of rows in JSON; for a write that returns none, the
+	// number of rows written.
+	Rows int64
+	// Total is the number of all rows that match, exact or estimated as asked;
+	// NoTotal when nobody asked.
+	Total int64
+}
+
+// Statements are what db must run, in one transaction, to fill r. With single
+// set the first row becomes the whole JSON.
+func (p *Plan) Statements(r *Result, single bool) []db.Statement {
+	*r = Result{Total: NoTotal}
+	if p.Empty {
+		if p.Rows {
+			r.JSON = []byte("[]")
+		}
+		return nil
+	}
+	first := db.Statement{SQL: p.SQL, Args: p.Args}
+	switch {
+	case !p.Rows:
+		first.Read = r.affected
+	case p.Counted:
+		first.Read = r.counted
+	case single:
+		first.Read = r.single
+	default:
+		first.Read = r.rows
+	}
+	if p.Explain == "" {
+		return []db.Statement{first}
+	}
+	explain := db.Statement{SQL: p.Explain, Args: p.Args[:p.ExplainArgs], Read: func(rows pgx.Rows) error { return r.estimate(rows, p.Threshold) }}
+	return []db.Statement{first, explain}
+}
+
+// affected reads the number of rows that a write changed.
+func (r *Result) affected(rows pgx.Rows) error {
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	r.Rows = rows.CommandTag().RowsAffected()
+	return nil
+}
+
+// rows joins rows of one JSON column into an array.
+func (r *Result) rows(rows pgx.Rows) error {
+	out := make([]byte, 1, 512)
+	out[0] = '['
+	for rows.Next() {
+		if r.Rows > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, rows.RawValues()[0]...)
+		r.Rows++
+	}
+	r.JSON = append(out, ']')
+	return rows.Err()
+}
+
+// single reads the first row and only counts the others.
+func (r *Result) single(rows pgx.Rows) error {
+	for rows.Next() {
+		if r.Rows == 0 {
+			r.JSON = append([]byte(nil), rows.RawValues()[0]...)
+		}
+		r.Rows++
+	}
+	return rows.Err()
+}
+
+// counted joins rows of a total and a JSON column; the row that has the total
+// has no JSON.
+func (r *Result) counted(rows pgx.Rows) error {
+	out := make([]byte, 1, 512)
+	out[0] = '['
+	for rows.Next() {
+		values := rows.RawValues()
+		if values[0] != nil {
+			var total *int64
+			var none []byte
+			if err := rows.Scan(&total, &none); err != nil {
+				return err
+			}
+			r.Total = *total
+			continue
+		}
+		if r.Rows > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, values[1]...)
+		r.Rows++
+	}
+	r.JSON = append(out, ']')
+	return rows.Err()
+}
+
+// estimate reads the planner's number of rows. An exact count up to the
+// threshold is kept.
+func (r *Result) estimate(rows pgx.Rows, threshold int64) error {
+	var text []byte
+	for rows.Next() {
+		text = append(text, rows.RawValues()[0]...)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	var plans []struct {
+		Plan struct {
+			Rows json.Number `json:"Plan Rows"`
+		}
+	}
+	if err := json.Unmarshal(text, &plans); err != nil || len(plans) != 1 {
+		return fmt.Errorf("read the plan of a count: %w", err)
+	}
+	planned, err := strconv.ParseFloat(plans[0].Plan.Rows.String(), 64)
+	if err != nil {
+		return fmt.Errorf("read the plan of a count: %w", err)
+	}
+	if threshold == 0 || r.Total > threshold {
+		r.Total = max(r.Total, int64(planned))
+	}
+	return nil
+}

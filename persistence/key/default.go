@@ -83,7 +83,19 @@ func ensure(ctx context.Context, control *db.Database, s Sealer, pepper []byte, 
 		return "", fmt.Errorf("the stored key cannot be decrypted; is the encryption key the one it was made with? %w", err)
 	}
 	if d := DigestOf(pepper, string(plain)); string(d[:]) != string(storedDigest) {
-		return "", fmt.Errorf("the stored key does not match its digest; is the encryption key the one it was made with?")
+		// The encryption key was replaced, and the pepper with it: the key stays what
+		// it is and is found by its new digest from now on.
+		if sealed, err = s.Seal(plain, []byte(name)); err != nil {
+			return "", err
+		}
+		err = control.Owner(ctx, func(c *pgxpool.Conn) error {
+			_, err := c.Exec(ctx, `UPDATE platform.service_keys SET digest = $3, sealed = $4 WHERE name = $1 AND digest = $2`,
+				name, storedDigest, d[:], sealed)
+			return db.Fault(err)
+		})
+		if err != nil {
+			return "", err
+		}
 	}
 	return string(plain), nil
 }

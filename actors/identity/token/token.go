@@ -76,7 +76,7 @@ func NewAuthority(o Options) (*Authority, error) {
 	return &Authority{
 		secret: append([]byte(nil), o.Secret...),
 		o:      o,
-		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithoutClaimsValidation()),
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding()),
 	}, nil
 }
 

@@ -13,9 +13,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fluxbase/bench/floor"
 	"fluxbase/bench/measure"
@@ -60,6 +62,20 @@ func command() *cobra.Command {
 		s.Flags(child.Flags())
 		root.AddCommand(child)
 	}
+	root.AddCommand(&cobra.Command{
+		Use:   "all",
+		Short: "Every scenario with its defaults, one after another",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			for _, s := range scenario.All() {
+				s.Flags(pflag.NewFlagSet(s.Name, pflag.ContinueOnError))
+				if err := run(c.Context(), options, s); err != nil {
+					return fmt.Errorf("%s: %w", s.Name, err)
+				}
+			}
+			return nil
+		},
+	})
 	root.AddCommand(floorCommand())
 	return root
 }
@@ -78,6 +94,7 @@ func run(ctx context.Context, options target.Options, s *scenario.Scenario) (fai
 		}
 	}
 	fmt.Fprintln(os.Stderr, "starting the server …")
+	options.Environment = append(slices.Clone(s.Environment), options.Environment...)
 	t, err := target.Open(ctx, options)
 	if err != nil {
 		return err

@@ -24,8 +24,9 @@ type clusterLoad struct {
 func cluster() *Scenario {
 	var load clusterLoad
 	return &Scenario{
-		Name:  "cluster",
-		Short: "Subscribers spread over nodes, a publisher on one; then a node is killed",
+		Name:        "cluster",
+		Environment: []string{"FLUXBASE_CLUSTER_ENABLED=yes"},
+		Short:       "Subscribers spread over nodes, a publisher on one; then a node is killed",
 		Flags: func(f *pflag.FlagSet) {
 			f.IntVar(&load.nodes, "nodes", 3, "server processes")
 			f.IntVar(&load.subscribers, "subscribers", 1000, "connections, spread evenly")

@@ -23,6 +23,8 @@ type Scenario struct {
 	Name, Short string
 	// Flags declares the scenario's own flags.
 	Flags func(*pflag.FlagSet)
+	// Environment is what a self-started server needs for it beyond the usual.
+	Environment []string
 	// Run measures and fills the report.
 	Run func(ctx context.Context, t *target.Target, r *measure.Report) error
 }

@@ -89,6 +89,8 @@ func (t *Target) startNode(ctx context.Context, folder string) (*Node, error) {
 		"FLUXBASE_REALTIME_MAX_CONNECTIONS=0",
 		"FLUXBASE_REALTIME_MAX_CONNECTIONS_PER_USER=0",
 		"FLUXBASE_REALTIME_MAX_CONNECTIONS_PER_IP=0",
+		"FLUXBASE_REALTIME_LIMITS_MESSAGES_PER_SECOND=0",
+		"FLUXBASE_REALTIME_LIMITS_JOINS_PER_SECOND=0",
 	)
 	if len(t.Nodes) > 0 {
 		command.Env = append(command.Env, "FLUXBASE_DATABASE_URL="+t.DatabaseURL)

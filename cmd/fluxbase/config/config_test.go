@@ -181,6 +181,7 @@ func TestRules(t *testing.T) {
 		{"empty JWT secret", func(c *Config) { c.Auth.JWTSecret = "" }, "auth.jwt_secret: is required"},
 		{"example JWT secret", func(c *Config) { c.Auth.JWTSecret = "your-secret-key-change-in-production" }, "published example"},
 		{"regular JWT secret", func(c *Config) { c.Auth.JWTSecret = Secret(strings.Repeat("abcd", 20)) }, "too regular"},
+		{"short JWT secret", func(c *Config) { c.Auth.JWTSecret = "aB3$dE5gH7jK9mN1pQ2rS4tU" }, "at least 32 characters"},
 		{"short encryption key", func(c *Config) { c.EncryptionKey = "short" }, "exactly 32 bytes"},
 		{"weak set-up token", func(c *Config) { c.Security.SetupToken = "ChangeMe123" }, "can be guessed"},
 		{"ssl mode", func(c *Config) { c.Database.SSLMode = "maybe" }, "database.ssl_mode"},
@@ -204,14 +205,6 @@ func TestRules(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a short JWT secret is only a warning", func(t *testing.T) {
-		l := valid(t)
-		l.Config.Auth.JWTSecret = "aB3$dE5gH7jK9mN1pQ2rS4tU"
-		warnings, err := l.Config.Validate()
-		if err != nil || len(warnings) != 1 {
-			t.Errorf("got %q, %v", warnings, err)
-		}
-	})
 	t.Run("hexadecimal JWT secrets are fine", func(t *testing.T) {
 		l := valid(t)
 		l.Config.Auth.JWTSecret = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -38,12 +38,15 @@ const (
 // violation, each with the path of its key.
 func (c *Config) Validate() (warnings []string, err error) {
 	v := &violations{}
-	v.secrets(c, &warnings)
+	v.secrets(c)
 	v.server(c)
 	v.database(c)
 	v.choices(c)
 	v.numbers(c)
 	v.relations(c)
+	if d := c.Database; !d.Managed() && d.URL == "" && d.Password == "postgres" {
+		warnings = append(warnings, "database.password is the default one")
+	}
 	return warnings, errors.Join(v.all...)
 }
 
@@ -53,7 +56,7 @@ func (v *violations) add(path, format string, args ...any) {
 	v.all = append(v.all, fmt.Errorf("%s: "+format, append([]any{path}, args...)...))
 }
 
-func (v *violations) secrets(c *Config, warnings *[]string) {
+func (v *violations) secrets(c *Config) {
 	secret := c.Auth.JWTSecret.Reveal()
 	switch {
 	case secret == "":
@@ -63,7 +66,8 @@ func (v *violations) secrets(c *Config, warnings *[]string) {
 	case entropy(secret) < leastEntropyLong, entropy(secret) < leastEntropy && len(secret) < longSecret:
 		v.add("auth.jwt_secret", "is too regular (%.1f bits per character, at least %.1f are needed); choose a longer random one", entropy(secret), leastEntropy)
 	case len(secret) < 32:
-		*warnings = append(*warnings, "auth.jwt_secret is shorter than 32 characters")
+		// RFC 7518, 3.2: the key of HS256 has at least the size of its output.
+		v.add("auth.jwt_secret", "must have at least 32 characters, it has %d", len(secret))
 	}
 	for _, k := range []struct {
 		path  string

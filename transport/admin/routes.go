@@ -19,12 +19,12 @@ import (
 func Routes(operators kernel.Target) []route.Route {
 	h := handler{operators}
 	return []route.Route{
-		{Method: "GET", Path: "/api/v1/admin/setup/status", Access: route.Public, Bucket: "admin_setup", Message: operator.GetSetupStatus{}, Handle: h.status},
-		{Method: "POST", Path: "/api/v1/admin/setup", Access: route.Public, Bucket: "admin_setup", Message: operator.Setup{}, Handle: h.setup},
-		{Method: "POST", Path: "/api/v1/admin/login", Access: route.Public, Bucket: "admin_login", Message: operator.SignIn{}, Handle: h.login},
-		{Method: "POST", Path: "/api/v1/admin/refresh", Access: route.Public, Bucket: "refresh", Message: operator.Refresh{}, Handle: h.refresh},
-		{Method: "POST", Path: "/api/v1/admin/logout", Access: route.User, Message: operator.SignOut{}, Handle: h.logout},
-		{Method: "GET", Path: "/api/v1/admin/me", Access: route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin), Handle: h.me},
+		{Method: "GET", Path: "/api/v1/admin/setup/status", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_setup", Message: operator.GetSetupStatus{}, Handle: h.status},
+		{Method: "POST", Path: "/api/v1/admin/setup", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_setup", Message: operator.Setup{}, Handle: h.setup},
+		{Method: "POST", Path: "/api/v1/admin/login", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_login", Message: operator.SignIn{}, Handle: h.login},
+		{Method: "POST", Path: "/api/v1/admin/refresh", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "refresh", Message: operator.Refresh{}, Handle: h.refresh},
+		{Method: "POST", Path: "/api/v1/admin/logout", Access: route.User, BodyLimit: route.LimitAdmin, Message: operator.SignOut{}, Handle: h.logout},
+		{Method: "GET", Path: "/api/v1/admin/me", Access: route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin), Instance: true, Handle: h.me},
 	}
 }
 

@@ -26,7 +26,9 @@ func (h handler) clearCookies(r *route.Request) {
 	h.setCookie(r, credential.RefreshCookie, "", refreshPath, 0, fasthttp.CookieSameSiteStrictMode)
 }
 
-// setCookie sets a cookie that no script can read; an empty value deletes it.
+// setCookie sets a cookie that no script can read; an empty value deletes it. It
+// is Secure also behind a proxy that is not trusted to say how the client came,
+// when the public address is known to be https.
 func (h handler) setCookie(r *route.Request, name, value, path string, ttl time.Duration, site fasthttp.CookieSameSite) {
 	c := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(c)
@@ -35,7 +37,7 @@ func (h handler) setCookie(r *route.Request, name, value, path string, ttl time.
 	c.SetPath(path)
 	c.SetHTTPOnly(true)
 	c.SetSameSite(site)
-	c.SetSecure(h.SecureCookies || r.Fast().IsTLS())
+	c.SetSecure(h.SecureCookies || r.Secure())
 	if value == "" {
 		c.SetExpire(fasthttp.CookieExpireDelete)
 	} else {
@@ -43,15 +45,3 @@ func (h handler) setCookie(r *route.Request, name, value, path string, ttl time.
 	}
 	r.Fast().Response.Header.SetCookie(c)
 }
-
-func cookie(r *route.Request, name string) string {
-	return string(r.Fast().Request.Header.Cookie(name))
-}
-
-// source shows a request to the credential checks.
-type source struct{ r *route.Request }
-
-func (s source) Method() string            { return string(s.r.Fast().Method()) }
-func (s source) Header(name string) string { return s.r.Header(name) }
-func (s source) Query(name string) string  { return string(s.r.Fast().QueryArgs().Peek(name)) }
-func (s source) Cookie(name string) string { return cookie(s.r, name) }

@@ -29,19 +29,19 @@ type Options struct {
 }
 
 // bodyLimit is plenty for credentials and small enough to read for anybody.
-const bodyLimit = 64 << 10
+const bodyLimit = route.LimitAuth
 
 // Routes are the routes of this package.
 func Routes(o Options) []route.Route {
 	h := handler{o}
 	return []route.Route{
 		{Method: "GET", Path: "/api/v1/auth/config", Access: route.Public, Handle: h.config},
-		{Method: "POST", Path: "/api/v1/auth/signup", Access: route.Public, Bucket: "signup", BodyLimit: bodyLimit, Message: identity.SignUp{}, Handle: h.signUp},
-		{Method: "POST", Path: "/api/v1/auth/signin", Access: route.Public, Bucket: "login", BodyLimit: bodyLimit, Message: identity.SignIn{}, Handle: h.signIn},
-		{Method: "POST", Path: "/api/v1/auth/refresh", Access: route.Public, Bucket: "refresh", BodyLimit: bodyLimit, Message: identity.Refresh{}, Handle: h.refresh},
-		{Method: "POST", Path: "/api/v1/auth/signout", Access: route.User, BodyLimit: bodyLimit, Message: identity.SignOut{}, Handle: h.signOut},
+		{Method: "POST", Path: "/api/v1/auth/signup", Access: route.Public, Bucket: "signup", BodyLimit: route.LimitAuth, Message: identity.SignUp{}, Handle: h.signUp},
+		{Method: "POST", Path: "/api/v1/auth/signin", Access: route.Public, Bucket: "login", BodyLimit: route.LimitAuth, Message: identity.SignIn{}, Handle: h.signIn},
+		{Method: "POST", Path: "/api/v1/auth/refresh", Access: route.Public, Bucket: "refresh", BodyLimit: route.LimitAuth, Message: identity.Refresh{}, Handle: h.refresh},
+		{Method: "POST", Path: "/api/v1/auth/signout", Access: route.User, BodyLimit: route.LimitAuth, Message: identity.SignOut{}, Handle: h.signOut},
 		{Method: "GET", Path: "/api/v1/auth/user", Access: route.User, Message: identity.GetUser{}, Handle: h.getUser},
-		{Method: "PATCH", Path: "/api/v1/auth/user", Access: route.User, BodyLimit: bodyLimit, Message: identity.UpdateUser{}, Handle: h.updateUser},
+		{Method: "PATCH", Path: "/api/v1/auth/user", Access: route.User, BodyLimit: route.LimitAuth, Message: identity.UpdateUser{}, Handle: h.updateUser},
 	}
 }
 
@@ -60,7 +60,12 @@ type User struct {
 	UpdatedAt     time.Time       `json:"updated_at"`
 }
 
-func show(u account.User) User { return User(u) }
+func show(u account.User) User {
+	return User{
+		ID: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, Role: u.Role, TenantID: u.TenantID,
+		UserMetadata: u.UserMetadata, AppMetadata: u.AppMetadata, CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+	}
+}
 
 // tokens is a session as clients store it.
 type tokens struct {
@@ -150,8 +155,8 @@ func (h handler) refresh(r *route.Request) error {
 	}
 	text := body.RefreshToken
 	if text == "" {
-		text = cookie(r, credential.RefreshCookie)
-		if text != "" && credential.CrossSite(source{r}) {
+		text = r.Cookie(credential.RefreshCookie)
+		if text != "" && credential.CrossSite(r) {
 			return fault.New(fault.AccessDenied, "Cross-site request refused")
 		}
 	}
@@ -179,7 +184,7 @@ func (h handler) signOut(r *route.Request) error {
 		}
 	}
 	if body.Scope == "" {
-		body.Scope = identity.Scope(r.Fast().QueryArgs().Peek("scope"))
+		body.Scope = identity.Scope(r.Query("scope"))
 	}
 	_, err := kernel.Ask[identity.Done](r.Context(), r.Tenant().Identity, identity.SignOut{Caller: r.Caller(), Scope: body.Scope})
 	if err != nil {

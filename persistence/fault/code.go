@@ -76,6 +76,7 @@ const (
 	Timeout            Code = "TIMEOUT"
 	Canceled           Code = "CANCELED"
 	DatabaseError      Code = "DATABASE_ERROR"
+	RaisedException    Code = "RAISED_EXCEPTION"
 	OperationFailed    Code = "OPERATION_FAILED"
 	InternalError      Code = "INTERNAL_ERROR"
 )

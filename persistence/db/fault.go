@@ -1,0 +1,223 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+)
+
+// Report is the Details of a fault that came from PostgreSQL.
+type Report struct {
+	SQLState   string `json:"sqlstate"`
+	Detail     string `json:"detail,omitempty"`
+	Hint       string `json:"hint,omitempty"`
+	Schema     string `json:"schema,omitempty"`
+	Table      string `json:"table,omitempty"`
+	Column     string `json:"column,omitempty"`
+	Constraint string `json:"constraint,omitempty"`
+}
+
+// rolledBack is for a transaction whose error was overlooked.
+var rolledBack = fault.New(fault.DatabaseError, "The transaction was rolled back")
+
+// kind is what a SQLSTATE or a class of them means.
+type kind struct {
+	code fault.Code
+	// message replaces PostgreSQL's own; empty keeps it. PostgreSQL's text is
+	// kept where it speaks about what the client sent.
+	message string
+	retry   time.Duration
+}
+
+// states are the SQLSTATEs that mean something else than their class.
+var states = map[string]kind{
+	"20000": {code: fault.InvalidInput},
+	"21000": {code: fault.InvalidInput}, // ON CONFLICT twice on one row, subquery with many rows
+	"23001": {code: fault.ForeignKeyViolation, message: "Row is still referenced"},
+	"23502": {code: fault.NotNullViolation, message: "Missing required value"},
+	"23503": {code: fault.ForeignKeyViolation, message: "Foreign key violation"},
+	"23505": {code: fault.DuplicateKey, message: "Duplicate key"},
+	"23514": {code: fault.CheckViolation, message: "Check constraint violated"},
+	"23P01": {code: fault.Conflict, message: "Conflicts with an existing row"},
+	"25006": {code: fault.ReadOnlyRelation, message: "Cannot write in a read-only transaction"},
+	"25P03": {code: fault.Timeout, message: "The transaction was idle for too long"},
+	"40002": {code: fault.Conflict},
+	"42501": {code: fault.InsufficientPermissions, message: "Insufficient permissions"},
+	"42601": {code: fault.InvalidQuery},
+	"42602": {code: fault.InvalidQuery},
+	"42622": {code: fault.InvalidQuery},
+	"42702": {code: fault.InvalidQuery},
+	"42703": {code: fault.UnknownColumn},
+	"42704": {code: fault.InvalidQuery},
+	"42723": {code: fault.AlreadyExists},
+	"42883": {code: fault.InvalidQuery},
+	"42939": {code: fault.InvalidQuery},
+	"42P01": {code: fault.TableNotFound},
+	"42P03": {code: fault.AlreadyExists},
+	"42P04": {code: fault.AlreadyExists},
+	"42P06": {code: fault.AlreadyExists},
+	"42P07": {code: fault.AlreadyExists},
+	"42701": {code: fault.AlreadyExists},
+	"42710": {code: fault.AlreadyExists},
+	"42P17": {code: fault.DatabaseError, message: "Invalid object definition"}, // infinite recursion in policies
+	"42P20": {code: fault.InvalidQuery},
+	"3F000": {code: fault.NotFound},
+	"53300": {code: fault.Overloaded, message: "Too many connections", retry: time.Second},
+	"53400": {code: fault.DatabaseError, message: "A limit of the database is exceeded"},
+	"54000": {code: fault.PayloadTooLarge},
+	"54001": {code: fault.InvalidQuery, message: "Statement is too complex"},
+	"55006": {code: fault.Conflict},
+	"55P03": {code: fault.Conflict, message: "The row or table is locked", retry: time.Second},
+	"57014": {code: fault.Timeout, message: "The statement took too long"},
+	"P0001": {code: fault.RaisedException},
+	"P0002": {code: fault.NotFound},
+	"P0003": {code: fault.InvalidInput},
+	"P0004": {code: fault.CheckViolation},
+}
+
+// classes are the rest, by their first two characters.
+var classes = map[string]kind{
+	"08": {code: fault.ServiceUnavailable, message: "The database is not reachable", retry: time.Second},
+	"0A": {code: fault.InvalidQuery},
+	"0L": {code: fault.InsufficientPermissions},
+	"0P": {code: fault.InsufficientPermissions},
+	"22": {code: fault.InvalidInput, message: "Invalid data type provided"},
+	"23": {code: fault.CheckViolation},
+	"28": {code: fault.ServiceUnavailable, message: "The database refused the server's credentials"},
+	"40": {code: fault.Conflict, message: "Conflicts with a concurrent transaction", retry: time.Second},
+	"42": {code: fault.InvalidQuery},
+	"44": {code: fault.CheckViolation, message: "Row violates the view's check option"},
+	"53": {code: fault.ServiceUnavailable, message: "The database is out of resources", retry: 5 * time.Second},
+	"57": {code: fault.ServiceUnavailable, message: "The database is not available", retry: time.Second},
+}
+
+// raised are the statuses that a function may ask for by RAISE SQLSTATE 'PTnnn'.
+var raised = map[string]fault.Code{
+	"400": fault.InvalidInput, "401": fault.AuthenticationRequired, "403": fault.AccessDenied,
+	"404": fault.NotFound, "405": fault.MethodNotAllowed, "409": fault.Conflict,
+	"413": fault.PayloadTooLarge, "415": fault.UnsupportedMedia, "422": fault.ValidationFailed,
+	"429": fault.RateLimitExceeded, "503": fault.ServiceUnavailable, "504": fault.Timeout,
+}
+
+// Fault turns an error of PostgreSQL or of the way to it into a coded fault with
+// a Report in its details. A fault stays as it is, and so does an error that has
+// nothing to do with the database; nil gives nil.
+func Fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		return err
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return serverFault(pg).WithCause(err)
+	}
+	var connect *pgconn.ConnectError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Canceled, "The request was cancelled").WithCause(err)
+	case errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err):
+		return fault.New(fault.Timeout, "The database did not answer in time").WithCause(err)
+	case errors.As(err, &connect), lostConnection(err):
+		return unreachable.WithCause(err)
+	}
+	return err
+}
+
+var unreachable = fault.New(fault.ServiceUnavailable, "The database is not reachable").WithRetryAfter(time.Second)
+
+func serverFault(pg *pgconn.PgError) *fault.Fault {
+	k, ok := states[pg.Code]
+	if !ok && len(pg.Code) == 5 {
+		switch code, isRaised := raised[pg.Code[2:]]; {
+		case strings.HasPrefix(pg.Code, "PT") && isRaised:
+			k, ok = kind{code: code}, true
+		case strings.HasPrefix(pg.Code, "PT4"):
+			k, ok = kind{code: fault.RaisedException}, true
+		default:
+			k, ok = classes[pg.Code[:2]]
+		}
+	}
+	if !ok {
+		k = kind{code: fault.DatabaseError, message: "Database error"}
+	}
+	switch {
+	case pg.Code == "42501" && refusedByPolicy(pg):
+		k = kind{code: fault.RLSPolicyViolation, message: "Row violates a row-level security policy"}
+	case pg.Code == "42501" && raisedByFunction(pg), pg.Code[:min(2, len(pg.Code))] == "23" && raisedByFunction(pg):
+		k.message = "" // the function's words say more
+	}
+	f := fault.New(k.code, k.message).WithDetails(&Report{
+		SQLState: pg.Code, Detail: pg.Detail, Hint: pg.Hint, Schema: pg.SchemaName,
+		Table: pg.TableName, Column: pg.ColumnName, Constraint: pg.ConstraintName,
+	})
+	if f.Message == "" {
+		f.Message = pg.Message
+	}
+	f.Hint, f.RetryAfter = pg.Hint, k.retry
+	return f
+}
+
+// refusedByPolicy tells a row that fails a policy from a missing grant. The name
+// of PostgreSQL's own function is the only mark that no locale changes.
+func refusedByPolicy(pg *pgconn.PgError) bool {
+	return pg.Routine == "ExecWithCheckOptions" || strings.Contains(pg.Message, "row-level security policy")
+}
+
+// raisedByFunction tells an error that a function raised on purpose.
+func raisedByFunction(pg *pgconn.PgError) bool { return pg.Routine == "exec_stmt_raise" }
+
+// lostConnection tells whether the connection broke while it was used.
+func lostConnection(err error) bool {
+	var n *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, &n) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+}
+
+// faultOf is Fault with the knowledge of why a statement was stopped: a context
+// that ended looks like many things by the time it comes back.
+func faultOf(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pg *pgconn.PgError
+	stopped := errors.As(err, &pg) && pg.Code == "57014" || !errors.As(err, &pg) && lostConnection(err)
+	if stopped && errors.Is(ctx.Err(), context.Canceled) {
+		return fault.New(fault.Canceled, "The request was cancelled").WithCause(err)
+	}
+	if stopped && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fault.New(fault.Timeout, "The statement took too long").WithCause(err)
+	}
+	return Fault(err)
+}
+
+// refusal tells an anonymous caller to sign in where somebody else would be told
+// that he may not.
+func refusal(c caller.Caller, err error) error {
+	var f *fault.Fault
+	if c.DatabaseRole() != caller.DatabaseAnon || !errors.As(err, &f) {
+		return err
+	}
+	if f.Code != fault.RLSPolicyViolation && f.Code != fault.InsufficientPermissions {
+		return err
+	}
+	anonymous := *f
+	anonymous.Code, anonymous.Message = fault.AuthenticationRequired, "Authentication required"
+	return &anonymous
+}
+
+// encodingFault is for a parameter that does not fit the type that PostgreSQL
+// wants.
+func encodingFault(err error) error {
+	return fault.New(fault.InvalidInput, "Invalid data type provided").WithCause(err)
+}

@@ -1,0 +1,282 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"fluxbase/persistence/caller"
+)
+
+// Statement is one SQL statement with its parameters.
+type Statement struct {
+	SQL  string
+	Args []any
+	// Read takes the rows; nil means that they do not matter. It is called when
+	// the statement succeeded so far, on the goroutine of the caller, and must
+	// neither keep rows nor use the Database. rows.CommandTag is known once Next
+	// has returned false. What Read returns is returned by Run, but by then it is
+	// too late to undo the statement: the transaction commits whatever Read says.
+	Read func(pgx.Rows) error
+}
+
+// Run executes statements on behalf of a caller, in one transaction and one
+// round trip: role, claims and settings, the statements, commit. Either all of
+// them take effect or none.
+//
+// The time that ctx has left bounds every statement; when ctx is cancelled, the
+// statement that runs is cancelled. Errors are coded faults, see Fault; a caller
+// who is anonymous gets AUTHENTICATION_REQUIRED where another would be refused.
+//
+// A transaction that PostgreSQL rolled back on a deadlock or a serialization
+// conflict is repeated once, and so is one whose prepared statement turned out to
+// be older than the schema, provided that no Read was called yet.
+func (d *Database) Run(ctx context.Context, c caller.Caller, statements ...Statement) error {
+	return d.run(ctx, c, false, statements)
+}
+
+// RunRead is Run in a read-only transaction. As nothing can have happened, it is
+// also repeated once when the connection was lost before a Read was called.
+func (d *Database) RunRead(ctx context.Context, c caller.Caller, statements ...Statement) error {
+	return d.run(ctx, c, true, statements)
+}
+
+func (d *Database) run(ctx context.Context, c caller.Caller, readOnly bool, statements []Statement) error {
+	if len(statements) == 0 {
+		return nil
+	}
+	pool, err := d.pool(c)
+	if err != nil {
+		return err
+	}
+	for attempt := 0; ; attempt++ {
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return faultOf(ctx, err)
+		}
+		t := transaction{caller: c, readOnly: readOnly, statements: statements, timeout: d.timeout(ctx)}
+		err = t.run(ctx, sessionOf(conn.Conn()), d.schema.Load())
+		conn.Release()
+		if err == nil {
+			return nil
+		}
+		if attempt == 0 && !t.read && ctx.Err() == nil && t.repeatable(err) {
+			continue
+		}
+		return refusal(c, faultOf(ctx, err))
+	}
+}
+
+// timeout is how long a statement may take.
+func (d *Database) timeout(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return d.options.StatementTimeout
+	}
+	// Zero would mean no limit to PostgreSQL.
+	return max(time.Until(deadline), time.Millisecond)
+}
+
+// transaction is one implicit transaction on its way.
+type transaction struct {
+	caller     caller.Caller
+	readOnly   bool
+	statements []Statement
+	timeout    time.Duration
+
+	read  bool // a Read was called
+	stale bool // a statement prepared in an earlier run was used
+}
+
+func (t *transaction) run(ctx context.Context, s *session, generation uint64) error {
+	if err := s.begin(ctx, generation); err != nil {
+		return err
+	}
+	var refused map[statementKey]error
+	if missing := t.missing(s, nil); len(missing) > 0 {
+		var err error
+		if refused, err = s.prepare(ctx, missing); err != nil {
+			return err
+		}
+	}
+	if err := t.encode(s, refused); err != nil {
+		return err
+	}
+	err := t.exchange(ctx, s)
+	if err != nil && t.stale && outdated(err) && !s.conn.IsClosed() {
+		// Forgotten at once, so that the repetition does not meet it again.
+		if forgetErr := s.forget(ctx, generation); forgetErr != nil {
+			return errors.Join(err, forgetErr)
+		}
+	}
+	return err
+}
+
+// missing appends the statements that are not prepared yet, and marks the others
+// as used by this run.
+func (t *transaction) missing(s *session, missing []statementKey) []statementKey {
+	want := func(role caller.DatabaseRole, sql string) {
+		p := s.find(role, sql)
+		if p != nil {
+			t.stale = t.stale || role != noRole && !p.fresh
+			return
+		}
+		if key := (statementKey{role, sql}); !slices.Contains(missing, key) {
+			missing = append(missing, key)
+		}
+	}
+	want(noRole, resetSQL)
+	want(noRole, settingsSQL)
+	if t.readOnly {
+		want(noRole, readOnlySQL)
+	}
+	role := t.caller.DatabaseRole()
+	for i := range t.statements {
+		want(role, t.statements[i].SQL)
+	}
+	return missing
+}
+
+// encode builds the parameters of all statements, before anything is sent: half
+// a transaction could not be taken back.
+func (t *transaction) encode(s *session, refused map[statementKey]error) error {
+	role := t.caller.DatabaseRole()
+	for len(s.builders) < len(t.statements) {
+		s.builders = append(s.builders, pgx.ExtendedQueryBuilder{})
+	}
+	for i := range t.statements {
+		p := s.find(role, t.statements[i].SQL)
+		if p == nil {
+			return refused[statementKey{role, t.statements[i].SQL}]
+		}
+		if err := s.builders[i].Build(s.conn.TypeMap(), p.description, t.statements[i].Args); err != nil {
+			return encodingFault(err)
+		}
+	}
+	return nil
+}
+
+// exchange sends everything and reads the answers.
+func (t *transaction) exchange(ctx context.Context, s *session) error {
+	pipeline := s.conn.PgConn().StartPipeline(ctx)
+	t.send(s, pipeline, false)
+	err := pipeline.Sync()
+	if err == nil {
+		err = t.receive(s, pipeline)
+	}
+	if closeErr := pipeline.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// send queues what encode has built, without the end of the transaction.
+// described tells that the server must describe the results: pgconn loses count
+// of its own descriptions when a pipeline goes on after an error.
+func (t *transaction) send(s *session, pipeline *pgconn.Pipeline, described bool) {
+	c := &t.caller
+	role := c.DatabaseRole()
+	claims := []byte(c.Claims)
+	if claims == nil {
+		claims = []byte{} // nil would be NULL
+	}
+	pipeline.SendQueryPrepared(s.find(noRole, resetSQL).description.Name, nil, nil, nil)
+	pipeline.SendQueryPrepared(s.find(noRole, settingsSQL).description.Name, [][]byte{
+		[]byte(role), claims, []byte(c.Tenant), []byte(c.UserID), []byte(c.Role),
+		strconv.AppendInt(nil, max(t.timeout.Milliseconds(), 1), 10),
+	}, nil, nil)
+	if t.readOnly {
+		pipeline.SendQueryPrepared(s.find(noRole, readOnlySQL).description.Name, nil, nil, nil)
+	}
+	for i := range t.statements {
+		d, b := s.find(role, t.statements[i].SQL).description, &s.builders[i]
+		if described {
+			pipeline.SendQueryPrepared(d.Name, b.ParamValues, b.ParamFormats, b.ResultFormats)
+		} else {
+			pipeline.SendQueryStatement(d, b.ParamValues, b.ParamFormats, b.ResultFormats)
+		}
+	}
+}
+
+// receive reads the answers up to the end of the transaction.
+func (t *transaction) receive(s *session, pipeline *pgconn.Pipeline) error {
+	preamble := 2
+	if t.readOnly {
+		preamble++
+	}
+	var failed error
+	for i := -preamble; ; i++ {
+		results, err := pipeline.GetResults()
+		if err != nil {
+			if !isServerError(err) {
+				return err
+			}
+			if failed == nil {
+				failed = err
+			}
+			continue // what follows is skipped up to the end
+		}
+		switch results := results.(type) {
+		case *pgconn.ResultReader:
+			if i < 0 || t.statements[i].Read == nil {
+				if _, err := results.Close(); err != nil && failed == nil {
+					failed = err
+				}
+				continue
+			}
+			t.read = true
+			rows := pgx.RowsFromResultReader(s.conn.TypeMap(), results)
+			err := t.statements[i].Read(rows)
+			rows.Close()
+			if rows.Err() != nil {
+				err = rows.Err()
+			}
+			if err != nil && failed == nil {
+				failed = err
+			}
+		case *pgconn.PipelineSync:
+			return failed
+		default:
+			return fmt.Errorf("unexpected %T from the server", results)
+		}
+	}
+}
+
+// repeatable tells whether the transaction was rolled back for a reason that may
+// be gone the next time.
+func (t *transaction) repeatable(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return t.readOnly && lostConnection(err)
+	}
+	switch pg.Code {
+	case "40001", "40P01":
+		return true
+	case "57P01", "57P02": // the server ended the session
+		return t.readOnly
+	}
+	return t.stale && outdated(err)
+}
+
+// outdated tells whether the error may come from a statement that was prepared
+// before the schema changed. It may also be the statement's own fault: then it
+// comes again.
+func outdated(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	switch pg.Code {
+	case "0A000", "26000": // result type changed; statement deallocated by a function
+		return true
+	case "42501": // refused, which is frequent and has nothing to do with it
+		return false
+	}
+	return len(pg.Code) == 5 && pg.Code[:2] == "42"
+}

@@ -1,0 +1,184 @@
+package db
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"fluxbase/persistence/caller"
+)
+
+// statementLimit bounds the prepared statements of one connection: each costs
+// PostgreSQL tens of kilobytes.
+const statementLimit = 512
+
+// Statements that every transaction begins with. The second evaluates all of
+// its arguments and returns no row, so that the claims do not travel back.
+const (
+	resetSQL    = `RESET ALL`
+	settingsSQL = `SELECT 1 WHERE num_nulls(
+	set_config('role', $1, true),
+	set_config('request.jwt.claims', $2, true),
+	set_config('app.current_tenant_id', $3, true),
+	set_config('app.user_id', $4, true),
+	set_config('app.role', $5, true),
+	set_config('statement_timeout', $6, true)) > 0`
+	readOnlySQL = `SELECT 1 WHERE set_config('transaction_read_only', 'on', true) IS NULL`
+	roleSQL     = `SELECT set_config('role', $1, true)`
+)
+
+// noRole is the role under which statements are kept that run before the role is
+// set.
+const noRole caller.DatabaseRole = ""
+
+// session is what we know about one connection: the statements prepared on it.
+// They are kept per role, because PostgreSQL plans a statement anew each time it
+// meets it under another role than before.
+type session struct {
+	conn       *pgx.Conn
+	statements map[statementKey]*list.Element // of *prepared
+	recent     list.List                      // most recently used first
+	generation uint64                         // Database.schema when they were prepared
+	run        uint64                         // numbers the uses, for eviction
+	named      uint64                         // numbers the names
+	builders   []pgx.ExtendedQueryBuilder
+}
+
+type statementKey struct {
+	role caller.DatabaseRole
+	sql  string
+}
+
+type prepared struct {
+	key         statementKey
+	description *pgconn.StatementDescription
+	run         uint64 // the last run that used it
+	fresh       bool   // prepared in the run that uses it
+}
+
+const sessionKey = "fluxbase session"
+
+func sessionOf(c *pgx.Conn) *session {
+	data := c.PgConn().CustomData()
+	if s, ok := data[sessionKey].(*session); ok {
+		return s
+	}
+	s := &session{conn: c, statements: make(map[statementKey]*list.Element)}
+	data[sessionKey] = s
+	return s
+}
+
+// begin starts a run: nothing that it finds or prepares is evicted before the
+// next one begins. Statements of an older schema are forgotten.
+func (s *session) begin(ctx context.Context, generation uint64) error {
+	s.run++
+	if s.generation == generation {
+		return nil
+	}
+	return s.forget(ctx, generation)
+}
+
+func (s *session) forget(ctx context.Context, generation uint64) error {
+	if s.recent.Len() > 0 {
+		if _, err := s.conn.PgConn().Exec(ctx, "DEALLOCATE ALL").ReadAll(); err != nil {
+			return err
+		}
+		clear(s.statements)
+		s.recent.Init()
+	}
+	s.generation = generation
+	return nil
+}
+
+// find gives the prepared statement, or nil.
+func (s *session) find(role caller.DatabaseRole, sql string) *prepared {
+	e, ok := s.statements[statementKey{role, sql}]
+	if !ok {
+		return nil
+	}
+	p := e.Value.(*prepared)
+	if p.run != s.run {
+		p.run, p.fresh = s.run, false
+		s.recent.MoveToFront(e)
+	}
+	return p
+}
+
+// prepare prepares statements that find did not find, in one round trip. Each is
+// parsed under its role, in a transaction of its own: whether a role may look
+// into a schema is checked when a statement is parsed. refused has those that the
+// server did not accept; the error is for a connection that failed.
+func (s *session) prepare(ctx context.Context, keys []statementKey) (refused map[statementKey]error, err error) {
+	pipeline := s.conn.PgConn().StartPipeline(ctx)
+	defer func() {
+		if closeErr := pipeline.Close(); err == nil && closeErr != nil && !isServerError(closeErr) {
+			err = closeErr
+		}
+	}()
+	for _, name := range s.evict(len(keys)) {
+		pipeline.SendDeallocate(name)
+	}
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		s.named++
+		names[i] = "f" + strconv.FormatUint(s.named, 36)
+		if k.role != noRole {
+			pipeline.SendQueryParams(roleSQL, [][]byte{[]byte(k.role)}, nil, nil, nil)
+		}
+		pipeline.SendPrepare(names[i], k.sql, nil)
+		pipeline.SendPipelineSync()
+	}
+	if err := pipeline.Flush(); err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(keys); {
+		result, err := pipeline.GetResults()
+		switch result := result.(type) {
+		case *pgconn.ResultReader:
+			_, err = result.Close()
+		case *pgconn.StatementDescription:
+			result.Name, result.SQL = names[i], keys[i].sql
+			s.keep(keys[i], result)
+		case *pgconn.PipelineSync:
+			i++
+		}
+		if err != nil {
+			if !isServerError(err) {
+				return nil, err
+			}
+			if refused == nil {
+				refused = make(map[statementKey]error)
+			}
+			refused[keys[i]] = err
+		}
+	}
+	return refused, nil
+}
+
+func (s *session) keep(key statementKey, d *pgconn.StatementDescription) {
+	s.statements[key] = s.recent.PushFront(&prepared{key: key, description: d, run: s.run, fresh: true})
+}
+
+// evict makes room for n more statements and gives the names of those that
+// leave.
+func (s *session) evict(n int) (names []string) {
+	for s.recent.Len()+n > statementLimit {
+		oldest := s.recent.Back()
+		if oldest == nil || oldest.Value.(*prepared).run == s.run {
+			break
+		}
+		p := s.recent.Remove(oldest).(*prepared)
+		delete(s.statements, p.key)
+		names = append(names, p.description.Name)
+	}
+	return names
+}
+
+func isServerError(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg)
+}

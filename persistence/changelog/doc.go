@@ -1,0 +1,29 @@
+// Package changelog reads and judges the log of table changes that triggers
+// write in the writer's own transaction (persistence/migration/tenant, schema
+// realtime), and keeps the registry of the tables that are enabled.
+//
+// # Reading
+//
+// A read takes PostgreSQL's snapshot and the entries in one statement, and gives
+// the entries that this snapshot sees and the one of the read before did not. No
+// transaction can fall between the two, however long it ran and in whatever
+// order transactions committed, and no entry is read twice. A Position is such
+// a pair of snapshots and the last entry delivered; any node can go on from it.
+//
+// Entries come in the order in which a row was written. Of one transaction, what
+// triggers logged comes behind the statement that fired them.
+//
+// The plan (columns, policies, privileges of the enabled tables) is read in the
+// same statement as the entries whenever a marker says that it changed, so no
+// entry is judged by older policies than its own snapshot. Current tells after a
+// judgement whether the plan was still true; if not, judge again.
+//
+// # Judging
+//
+// A Verdict is taken on images: would the caller see a row like this? The
+// policies are evaluated by PostgreSQL as the caller, over the images put into
+// the place of the table. Old and new image are judged apart.
+//
+// Reading works on a primary only: a standby's snapshot does not list the
+// transactions that run.
+package changelog

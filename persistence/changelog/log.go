@@ -1,0 +1,156 @@
+package changelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"fluxbase/persistence/db"
+)
+
+// The reasons why reading cannot go on from a position.
+var (
+	// ErrTooOld: entries behind the position were pruned already.
+	ErrTooOld = errors.New("the position is older than the log")
+	// ErrEpochChanged: the log is another one than the position was made in.
+	ErrEpochChanged = errors.New("the position belongs to another log")
+)
+
+// Log is the change log of one tenant's database. It is safe for concurrent use.
+type Log struct {
+	db *db.Database
+	// unmarked: no event trigger writes markers, so plans are compared instead.
+	unmarked atomic.Bool
+}
+
+// New makes the reader of a database's log. It does nothing yet; see Open.
+func New(d *db.Database) *Log { return &Log{db: d} }
+
+// Open compares the log's epoch with the database it is in now, and empties the
+// log when they differ: after a restore, in a clone, on a promoted standby,
+// positions of before mean nothing. Call it before the first read, and whenever
+// the connection to the server was lost. It gives the epoch that holds now.
+func (l *Log) Open(ctx context.Context) (epoch string, err error) {
+	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		var stored, current string
+		var marked bool
+		err := c.QueryRow(ctx, `SELECT epoch, realtime.current_epoch(), EXISTS (
+			SELECT FROM pg_event_trigger WHERE evtfoid = 'realtime.follow_ddl'::regproc AND evtenabled <> 'D' AND evtevent = 'ddl_command_end')
+			FROM realtime.log_state`).Scan(&stored, &current, &marked)
+		if err != nil {
+			return err
+		}
+		l.unmarked.Store(!marked)
+		if stored == current {
+			epoch = stored
+			return nil
+		}
+		return c.QueryRow(ctx, "SELECT realtime.reset_log()").Scan(&epoch)
+	})
+	if err != nil {
+		return "", fmt.Errorf("open the change log: %w", err)
+	}
+	return epoch, nil
+}
+
+// Configure sets the largest image that is logged, for all enabled tables.
+func (l *Log) Configure(ctx context.Context, maxImageBytes int) error {
+	return l.transaction(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, "UPDATE realtime.log_state SET max_image_bytes = $1 WHERE max_image_bytes <> $1", maxImageBytes)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = tx.Exec(ctx, "SELECT realtime.sync_triggers(id) FROM realtime.schema_registry WHERE realtime_enabled AND relation IS NOT NULL ORDER BY id")
+		return err
+	})
+}
+
+// Now gives the position of this moment and the plan that holds in it: reading
+// from there gives everything that is committed from now on.
+func (l *Log) Now(ctx context.Context) (Position, *Plan, error) {
+	var epoch, snapshot, plan string
+	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, "SELECT epoch, pg_current_snapshot()::text, realtime.plan()::text FROM realtime.log_state").Scan(&epoch, &snapshot, &plan)
+	})
+	if err != nil {
+		return Position{}, nil, fmt.Errorf("read the log's position: %w", err)
+	}
+	at, err := ParseSnapshot(snapshot)
+	if err != nil {
+		return Position{}, nil, err
+	}
+	p, err := parsePlan(plan, at)
+	return Position{Epoch: epoch, Seen: at}, p, err
+}
+
+// Current tells whether nothing has changed the plan since it was read. A
+// judgement that was made under a plan holds if it was current afterwards.
+func (l *Log) Current(ctx context.Context, p *Plan) (bool, error) {
+	var current bool
+	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		if l.unmarked.Load() {
+			return c.QueryRow(ctx, "SELECT realtime.plan()::text = $1", p.text).Scan(&current)
+		}
+		return c.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM realtime.changes WHERE type = 'M' AND (xid >= $1::xid8 OR xid = ANY ($2::xid8[])))",
+			p.Snapshot.xmax(), p.Snapshot.xip()).Scan(&current)
+	})
+	if err != nil {
+		return false, fmt.Errorf("check the plan: %w", err)
+	}
+	return current, nil
+}
+
+// Prune empties what is older than keep and what goes beyond size bytes, and
+// gives the number of ring slots emptied. held is false when another node is at
+// it.
+func (l *Log) Prune(ctx context.Context, keep time.Duration, size int64) (emptied int, held bool, err error) {
+	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		var n *int
+		if err := c.QueryRow(ctx, "SELECT realtime.prune($1::interval, $2)", keep, size).Scan(&n); err != nil {
+			return err
+		}
+		if held = n != nil; held {
+			emptied = *n
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("prune the change log: %w", err)
+	}
+	return emptied, held, nil
+}
+
+// Bytes is the size of the log on disk.
+func (l *Log) Bytes(ctx context.Context) (size int64, err error) {
+	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, "SELECT sum(realtime.slot_bytes(slot))::bigint FROM realtime.ring").Scan(&size)
+	})
+	return size, err
+}
+
+// transaction runs f as the owner, waiting for locks no longer than a few
+// seconds: a trigger cannot be made on a table while somebody writes to it.
+func (l *Log) transaction(ctx context.Context, f func(pgx.Tx) error) error {
+	return l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '5s'"); err != nil {
+				return err
+			}
+			return f(tx)
+		})
+	})
+}
+
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}

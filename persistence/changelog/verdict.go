@@ -1,0 +1,318 @@
+package changelog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/db"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
+)
+
+// verdictTimeout is how long one identity's policies may take for one batch.
+const verdictTimeout = time.Second
+
+// maxFilters is how many filters one statement evaluates.
+const maxFilters = 50
+
+// Image is a row as it was at one time.
+type Image struct {
+	JSON json.RawMessage
+	// Cut: only the key is there. The row as it is now stands for it.
+	Cut bool
+}
+
+// Question asks which images a caller may see, and which of them match filters.
+type Question struct {
+	Caller  caller.Caller
+	Filters []query.Condition
+}
+
+// Answer is the verdict on each image, in order.
+type Answer struct {
+	// Visible tells which images the caller may see.
+	Visible []bool
+	// Matches has, for each filter, which images it matches; an image that is not
+	// visible matches nothing.
+	Matches [][]bool
+	// Live tells which verdicts are about the row as it is now, because there was
+	// no image to judge. A row that is gone is not visible.
+	Live []bool
+	// Err is why there is no verdict for this caller. Nothing is visible then.
+	Err error
+}
+
+// Judge answers questions about images of one table's rows. Each question is a
+// transaction of its own, as its caller: one that fails or is slow has an Err and
+// costs the others nothing.
+//
+// The verdicts hold if the plan that t is from was current afterwards.
+func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Question) []Answer {
+	j := judgement{log: l, table: t, images: images, answers: make([]Answer, len(questions)), live: make([]bool, len(images))}
+	for i := range images {
+		if images[i].Cut {
+			j.live[i] = true
+			j.cut = append(j.cut, i)
+		} else {
+			j.whole = append(j.whole, i)
+		}
+	}
+	for i, q := range questions {
+		j.open(i, q)
+	}
+	j.run(ctx, j.steps)
+	// What cannot be judged on images, be it that a policy asks for a system
+	// column or that an image does not fit its table, is judged on the row itself.
+	var again []*step
+	for _, s := range j.steps {
+		if s.err != nil && !s.live && t.HasKey() && unfit(s.err) {
+			first := s.err
+			if s = j.step(s.question, s.caller, s.filters, s.first, s.indexes, true); s != nil {
+				s.cause = first
+				again = append(again, s)
+			}
+		} else if s.err != nil {
+			j.answers[s.question].Err = s.err
+		}
+	}
+	j.run(ctx, again)
+	for _, s := range again {
+		if s.err != nil {
+			j.answers[s.question].Err = s.cause
+			continue
+		}
+		a := &j.answers[s.question]
+		live := make([]bool, len(images))
+		copy(live, j.live)
+		for _, i := range s.indexes {
+			live[i] = true
+		}
+		a.Live = live
+	}
+	for i := range j.answers {
+		if j.answers[i].Err != nil {
+			j.answers[i] = Answer{Err: j.answers[i].Err}
+		}
+	}
+	return j.answers
+}
+
+// unfit tells whether an error may come from judging an image rather than from
+// the policy or the server.
+func unfit(err error) bool {
+	switch fault.CodeOf(err) {
+	case fault.Timeout, fault.Canceled, fault.Overloaded, fault.ServiceUnavailable:
+		return false
+	}
+	return true
+}
+
+type judgement struct {
+	log     *Log
+	table   *Table
+	images  []Image
+	whole   []int // images with all columns
+	cut     []int // images with the key only
+	live    []bool
+	answers []Answer
+	steps   []*step
+	// arrays are the images of whole and cut as JSON arrays, made when needed and
+	// shared by all questions.
+	arrays map[bool]string
+}
+
+// step is one statement: a question's policies and some of its filters over some
+// of the images.
+type step struct {
+	question int
+	caller   caller.Caller
+	filters  []query.Condition
+	first    int // of filters in the question
+	indexes  []int
+	live     bool
+	run      db.Run
+	err      error
+	cause    error
+}
+
+// open answers what needs no SQL and makes the steps of the rest.
+func (j *judgement) open(i int, q Question) {
+	view := j.table.View(q.Caller.DatabaseRole())
+	a := &j.answers[i]
+	a.Visible = make([]bool, len(j.images))
+	a.Matches = make([][]bool, len(q.Filters))
+	a.Live = j.live
+	for f := range a.Matches {
+		a.Matches[f] = make([]bool, len(j.images))
+	}
+	if view.Denied || view.Visibility == Never || len(j.images) == 0 && len(q.Filters) == 0 {
+		return
+	}
+	if view.Visibility == Always {
+		for n := range a.Visible {
+			a.Visible[n] = true
+		}
+		if len(q.Filters) == 0 {
+			return
+		}
+	}
+	for first := 0; first == 0 || first < len(q.Filters); first += maxFilters {
+		filters := q.Filters[first:min(first+maxFilters, len(q.Filters))]
+		if len(j.whole) > 0 || len(j.images) == 0 {
+			j.steps = append(j.steps, j.step(i, q.Caller, filters, first, j.whole, false))
+		}
+		if len(j.cut) > 0 {
+			j.steps = append(j.steps, j.step(i, q.Caller, filters, first, j.cut, true))
+		}
+	}
+}
+
+// step makes the statement for one question.
+func (j *judgement) step(question int, c caller.Caller, filters []query.Condition, first int, indexes []int, live bool) *step {
+	s := &step{question: question, caller: c, filters: filters, first: first, indexes: indexes, live: live}
+	view := j.table.View(c.DatabaseRole())
+	var text string
+	var args []any
+	if live {
+		text, args, s.err = j.liveStatement(filters, indexes)
+	} else {
+		policy := "true"
+		if view.Visibility == ByPolicy {
+			policy = view.Policy
+		}
+		text, args, s.err = j.imageStatement(policy, filters, indexes)
+	}
+	s.run = db.Run{Caller: c, Timeout: verdictTimeout, ReadOnly: true,
+		Statements: []db.Statement{{SQL: text, Args: args, Read: func(rows pgx.Rows) error { return j.read(s, rows) }}}}
+	return s
+}
+
+// imageStatement puts the images into the place of the table.
+func (j *judgement) imageStatement(policy string, filters []query.Condition, indexes []int) (string, []any, error) {
+	var w strings.Builder
+	fmt.Fprintf(&w, "SELECT coalesce((%s), false)", policy)
+	args := []any{j.array(indexes)}
+	for _, f := range filters {
+		expression, more, err := sql.Predicate(j.table.relation, f, args)
+		if err != nil {
+			return "", nil, err
+		}
+		args = more
+		fmt.Fprintf(&w, ", coalesce((%s), false)", expression)
+	}
+	fmt.Fprintf(&w, " FROM json_populate_recordset(NULL::%s, $1::text::json) AS %s", j.table.from(), j.table.as())
+	return w.String(), args, nil
+}
+
+// liveStatement asks for the rows themselves by their keys; the policies apply as
+// to any SELECT.
+func (j *judgement) liveStatement(filters []query.Condition, indexes []int) (string, []any, error) {
+	args := []any{j.array(indexes)}
+	var selected, types, names, same []string
+	for i, f := range filters {
+		expression, more, err := sql.Predicate(j.table.relation, f, args)
+		if err != nil {
+			return "", nil, err
+		}
+		args = more
+		selected = append(selected, fmt.Sprintf("coalesce((%s), false) AS f%d", expression, i))
+	}
+	for i, name := range j.table.Key {
+		column, ok := j.table.column(name)
+		if !ok {
+			return "", nil, fmt.Errorf("the key column %s of %s is gone", name, j.table.from())
+		}
+		types = append(types, quote(name)+" "+column.SQL)
+		names = append(names, fmt.Sprintf("k%d", i))
+		same = append(same, fmt.Sprintf("%s.%s = fluxbase_key.k%d", j.table.as(), quote(name), i))
+	}
+	if len(names) == 0 {
+		return "", nil, errors.New("a table without a key has no row to look up")
+	}
+	out := "seen"
+	for i := range filters {
+		out += fmt.Sprintf(", coalesce(f%d, false)", i)
+	}
+	return fmt.Sprintf(`SELECT %s FROM ROWS FROM (json_to_recordset($1::text::json) AS (%s)) WITH ORDINALITY AS fluxbase_key (%s, n)
+LEFT JOIN LATERAL (SELECT %s FROM %s WHERE %s LIMIT 1) AS live ON true ORDER BY n`,
+		strings.Replace(out, "seen", "coalesce(seen, false)", 1), strings.Join(types, ", "), strings.Join(names, ", "),
+		strings.Join(append([]string{"true AS seen"}, selected...), ", "), j.table.from(), strings.Join(same, " AND ")), args, nil
+}
+
+// array is the images as a JSON array.
+func (j *judgement) array(indexes []int) string {
+	cut := len(indexes) > 0 && j.images[indexes[0]].Cut
+	if text, ok := j.arrays[cut]; ok {
+		return text
+	}
+	var w strings.Builder
+	w.WriteByte('[')
+	for n, i := range indexes {
+		if n > 0 {
+			w.WriteByte(',')
+		}
+		w.Write(j.images[i].JSON)
+	}
+	w.WriteByte(']')
+	if j.arrays == nil {
+		j.arrays = map[bool]string{}
+	}
+	j.arrays[cut] = w.String()
+	return w.String()
+}
+
+func (j *judgement) run(ctx context.Context, steps []*step) {
+	var runs []db.Run
+	var of []*step
+	for _, s := range steps {
+		if s.err == nil {
+			runs = append(runs, s.run)
+			of = append(of, s)
+		}
+	}
+	if len(runs) == 0 {
+		return
+	}
+	for i, err := range j.log.db.RunEach(ctx, runs) {
+		of[i].err = err
+	}
+}
+
+// read takes the rows of a step, one per image.
+func (j *judgement) read(s *step, rows pgx.Rows) error {
+	a := &j.answers[s.question]
+	values := make([]bool, 1+len(s.filters))
+	targets := make([]any, len(values))
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	n := 0
+	for ; rows.Next(); n++ {
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		if n >= len(s.indexes) {
+			return errors.New("more verdicts than images")
+		}
+		i := s.indexes[n]
+		a.Visible[i] = values[0]
+		for f := range s.filters {
+			a.Matches[s.first+f][i] = values[0] && values[1+f]
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if n != len(s.indexes) {
+		return fmt.Errorf("%d verdicts on %d images", n, len(s.indexes))
+	}
+	return nil
+}

@@ -43,7 +43,7 @@ func create(t *testing.T, s *account.Store, address string) (account.User, accou
 }
 
 func TestAddressesAreUniquePerTenantWhateverTheirCase(t *testing.T) {
-	d := dbtest.New(t)
+	d := dbtest.New(t).DB
 	s := account.New(d, tenant)
 	u, made := create(t, s, "ada@example.com")
 	if u.Role != "authenticated" || u.EmailVerified || u.TenantID != tenant || made.UserID != u.ID || made.Generation != 0 {
@@ -64,7 +64,7 @@ func TestAddressesAreUniquePerTenantWhateverTheirCase(t *testing.T) {
 // TestOneOfManyRotationsWins holds that of rotations at once exactly one counts,
 // that all of them end with the same generation, and that an old one is seen.
 func TestOneOfManyRotationsWins(t *testing.T) {
-	s := account.New(dbtest.New(t), tenant)
+	s := account.New(dbtest.New(t).DB, tenant)
 	_, made := create(t, s, "ada@example.com")
 	const n = 16
 	outcomes := make([]account.Outcome, n)
@@ -111,7 +111,7 @@ func TestOneOfManyRotationsWins(t *testing.T) {
 }
 
 func TestFiveWrongPasswordsLockWhoeverItIs(t *testing.T) {
-	s := account.New(dbtest.New(t), tenant)
+	s := account.New(dbtest.New(t).DB, tenant)
 	u, _ := create(t, s, "ada@example.com")
 	for _, address := range []string{"ada@example.com", "nobody@example.com"} {
 		for i := range 5 {
@@ -136,7 +136,7 @@ func TestFiveWrongPasswordsLockWhoeverItIs(t *testing.T) {
 }
 
 func TestUpdate(t *testing.T) {
-	s := account.New(dbtest.New(t), tenant)
+	s := account.New(dbtest.New(t).DB, tenant)
 	u, keep := create(t, s, "ada@example.com")
 	create(t, s, "bob@example.com")
 	var others []string

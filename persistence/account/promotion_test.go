@@ -26,7 +26,7 @@ func as(user, claimedRole string) caller.Caller {
 // the grants that we make and with the widest ones that an operator could add by
 // mistake.
 func TestNobodyPromotesHimself(t *testing.T) {
-	d := dbtest.New(t)
+	d := dbtest.New(t).DB
 	s := account.New(d, tenant)
 	me, _, err := s.Create(t.Context(), account.NewUser{Email: "me@example.com", PasswordHash: "secret", UserMetadata: json.RawMessage(`{}`)}, session())
 	if err != nil {
@@ -105,7 +105,7 @@ func TestNobodyPromotesHimself(t *testing.T) {
 }
 
 func TestOwnRowOnly(t *testing.T) {
-	d := dbtest.New(t)
+	d := dbtest.New(t).DB
 	s := account.New(d, tenant)
 	var ids []string
 	for i := range 3 {

@@ -29,7 +29,7 @@ func sealer(t *testing.T, current byte, retired ...byte) (*seal.Key, []byte) {
 // TestNodesThatStartAtOnceHaveTheSameKeys also holds that what is stored finds
 // the keys that were given out.
 func TestNodesThatStartAtOnceHaveTheSameKeys(t *testing.T) {
-	d := dbtest.New(t)
+	d := dbtest.New(t).DB
 	s, pepper := sealer(t, 1)
 	got := make([]key.Defaults, 8)
 	var wg sync.WaitGroup

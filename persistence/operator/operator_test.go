@@ -19,7 +19,7 @@ func session() operator.NewSession {
 }
 
 func TestSetupSucceedsOnceHoweverManyTry(t *testing.T) {
-	s := operator.New(dbtest.New(t))
+	s := operator.New(dbtest.New(t).DB)
 	if done, admin, err := s.Status(t.Context()); done || admin || err != nil {
 		t.Fatalf("a new installation: %t, %t, %v", done, admin, err)
 	}
@@ -49,7 +49,7 @@ func TestSetupSucceedsOnceHoweverManyTry(t *testing.T) {
 }
 
 func TestSessionsRotateAndLock(t *testing.T) {
-	s := operator.New(dbtest.New(t))
+	s := operator.New(dbtest.New(t).DB)
 	u, made, err := s.Setup(t.Context(), "ada@example.com", "Ada", "h", session())
 	if err != nil {
 		t.Fatal(err)

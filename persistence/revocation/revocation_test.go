@@ -15,7 +15,7 @@ import (
 // TestAReaderMissesNothingOfWritersAtOnce reads on from the last number while
 // many write: a number that became visible late would never be read.
 func TestAReaderMissesNothingOfWritersAtOnce(t *testing.T) {
-	log := revocation.NewLog(dbtest.New(t))
+	log := revocation.NewLog(dbtest.New(t).DB)
 	const writers, each = 4, 50
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -55,7 +55,7 @@ func TestAReaderMissesNothingOfWritersAtOnce(t *testing.T) {
 }
 
 func TestEndedEntriesAreNotRead(t *testing.T) {
-	log := revocation.NewLog(dbtest.New(t))
+	log := revocation.NewLog(dbtest.New(t).DB)
 	tenant := uuid.NewString()
 	hour := time.Now().Add(time.Hour).Truncate(time.Microsecond)
 	err := log.Record(t.Context(),

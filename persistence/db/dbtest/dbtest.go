@@ -247,13 +247,16 @@ var Server = sync.OnceValues(func() (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	// Its folder is removed when this process ends.
-	s, err := postgres.Start(ctx, postgres.Options{Dir: dir, Ephemeral: true})
+	own, err = postgres.Start(ctx, postgres.Options{Dir: dir, Ephemeral: true})
 	if err != nil {
 		return "", fmt.Errorf("start PostgreSQL for the tests (or set %s): %w", URLVariable, err)
 	}
-	return s.URL(), nil
+	return own.URL(), nil
 })
+
+// own is the server of this process, if it has one. It lives, and its folder is
+// kept, as long as something refers to it and the process lives.
+var own *postgres.Server
 
 func withDatabase(server, name string) string {
 	u, err := url.Parse(server)

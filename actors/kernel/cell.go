@@ -45,7 +45,7 @@ type cell struct {
 	ctx        Context
 	current    entry
 	generation uint64
-	leaving    bool // no children any more
+	leaving    bool             // no children any more
 	watching   map[string]*cell // by the library's id
 	crashes    int
 	lastCrash  time.Time
@@ -137,7 +137,9 @@ func (c *cell) finish() {
 		close(c.done)
 	}
 	c.mu.Unlock()
-	c.sys.actors.Add(-1)
+	if c != c.sys.root {
+		c.sys.actors.Add(-1)
+	}
 }
 
 // reset ends what belongs to one incarnation. Requests that it kept are answered
@@ -165,9 +167,9 @@ func (c *cell) reset(err error) {
 
 // close refuses further messages and answers the requests that wait. Nothing of
 // an actor that stops runs into its timeout.
-func (c *cell) close() {
+func (c *cell) close() (first bool) {
 	c.mu.Lock()
-	first := !c.closed.Swap(true)
+	first = !c.closed.Swap(true)
 	waiting := c.queue.take()
 	backoff := c.backoff
 	c.mu.Unlock()
@@ -182,11 +184,13 @@ func (c *cell) close() {
 	if first && c.onClose != nil {
 		c.onClose()
 	}
+	return first
 }
 
 func (c *cell) stop() {
-	c.close()
-	c.sys.proto.Root.Stop(c.pid)
+	if c.close() {
+		c.sys.proto.Root.Stop(c.pid)
+	}
 }
 
 func (c *cell) whenDone() <-chan struct{} {

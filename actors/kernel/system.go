@@ -51,7 +51,12 @@ func NewSystem(o SystemOptions) *System {
 	}
 	s := &System{logger: logger, backoff: o.Backoff}
 	quiet := slog.New(warnings{logger.Handler()})
-	s.proto = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	s.proto = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }),
+		// A dead letter (watching what has ended is one) starts a goroutine that
+		// sleeps that long.
+		actor.WithDeadLetterThrottleInterval(time.Millisecond),
+	)
 	// Ids that begin anew with each process could be taken for those of the
 	// process before by nodes that remember it.
 	s.proto.ProcessRegistry.SequenceID = rand.Uint64() >> 8

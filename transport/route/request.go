@@ -53,6 +53,9 @@ func (r *Request) RequestID() string { return r.id }
 // hop that is none of them.
 func (r *Request) IP() string { return r.address.String() }
 
+// Address is IP as an address.
+func (r *Request) Address() netip.Addr { return r.address }
+
 // Secure tells whether the client reached us over TLS, if need be through a
 // trusted proxy that says so.
 func (r *Request) Secure() bool { return r.https }

@@ -1,0 +1,114 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/valyala/fasthttp"
+
+	"fluxbase/persistence/fault"
+	"fluxbase/transport/route"
+)
+
+// prefetched is how much of a body the server has read when the route is found.
+const prefetched = 8 << 10
+
+// readBody reads a body of at most limit bytes into memory of its own: messages
+// keep parts of it, also when the asker has given up waiting.
+func readBody(ctx *fasthttp.RequestCtx, life context.Context, area route.Limit, limit int64) ([]byte, error) {
+	length := int64(ctx.Request.Header.ContentLength())
+	if length > limit {
+		return nil, tooLarge(area, limit)
+	}
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
+		if body := ctx.Request.Body(); len(body) > 0 {
+			return append([]byte(nil), body...), nil
+		}
+		return nil, nil
+	}
+	if length == 0 {
+		return nil, nil
+	}
+	if length < 0 || length > prefetched {
+		// A client that trickles its body may take as long as its request has.
+		if deadline, ok := life.Deadline(); ok {
+			if err := ctx.SetReadDeadline(deadline); err != nil {
+				return nil, fault.New(fault.Canceled, "The connection is closed").WithCause(err)
+			}
+		}
+	}
+	if length > 0 {
+		body := make([]byte, length)
+		if _, err := io.ReadFull(stream, body); err != nil {
+			return nil, brokenBody(err)
+		}
+		return body, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(stream, limit+1))
+	if err != nil {
+		return nil, brokenBody(err)
+	}
+	if int64(len(body)) > limit {
+		return nil, tooLarge(area, limit)
+	}
+	return body, nil
+}
+
+// boundedBody is the body of a Stream route.
+type boundedBody struct {
+	body        io.Reader
+	left, limit int64
+	area        route.Limit
+}
+
+func streamBody(ctx *fasthttp.RequestCtx, area route.Limit, limit int64) (io.Reader, error) {
+	if int64(ctx.Request.Header.ContentLength()) > limit {
+		return nil, tooLarge(area, limit)
+	}
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
+		stream = eof{}
+	}
+	return &boundedBody{body: stream, left: limit, limit: limit, area: area}, nil
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.body.Read(p)
+	b.left -= int64(n)
+	switch {
+	case b.left < 0:
+		return n - 1, tooLarge(b.area, b.limit)
+	case err != nil && err != io.EOF:
+		return n, brokenBody(err)
+	default:
+		return n, err
+	}
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+func tooLarge(area route.Limit, limit int64) error {
+	return fault.New(fault.PayloadTooLarge, "Payload Too Large").
+		WithField("message", "The request body is larger than this endpoint takes.").
+		WithHint("Send less at once, or ask the operator to raise server.body_limits." + string(area) + ".").
+		WithDetails(map[string]any{"max_bytes": limit, "endpoint_type": area})
+}
+
+func brokenBody(err error) error {
+	var slow net.Error
+	if errors.As(err, &slow) && slow.Timeout() {
+		return fault.New(fault.RequestTimeout, "The request body took too long to arrive").WithCause(err)
+	}
+	return fault.New(fault.InvalidRequestBody, "The request body ended early").WithCause(err)
+}

@@ -1,0 +1,100 @@
+// Package metrics measures the server for Prometheus: requests itself, and what
+// other rooms count through small sources. It is served on a listener of its own,
+// apart from the API.
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics is a registry of everything that is measured.
+type Metrics struct {
+	// HTTP counts requests.
+	HTTP     *HTTP
+	registry *prometheus.Registry
+}
+
+// New makes a registry that measures requests, the process and its uptime.
+func New() *Metrics {
+	registry := prometheus.NewRegistry()
+	start := time.Now()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "fluxbase_system_uptime_seconds", Help: "Time since the server started.",
+		}, func() float64 { return time.Since(start).Seconds() }),
+	)
+	return &Metrics{HTTP: newHTTP(registry), registry: registry}
+}
+
+// Register adds a collector of another room; one that is there already is an error.
+func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Register(c) }
+
+// Gauge measures a value by asking for it at each scrape. read must not block.
+func (m *Metrics) Gauge(name, help string, read func() float64) error {
+	return m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read))
+}
+
+// Database are the figures of the pools of all databases together.
+type Database struct{ Open, Idle, Max float64 }
+
+// WatchDatabase measures pools. read must not block.
+func (m *Metrics) WatchDatabase(read func() Database) error {
+	return group(m.registry, []figure[Database]{
+		{"fluxbase_db_connections", "Open database connections.", func(d Database) float64 { return d.Open }},
+		{"fluxbase_db_connections_idle", "Idle database connections.", func(d Database) float64 { return d.Idle }},
+		{"fluxbase_db_connections_max", "Most connections that the pools may open.", func(d Database) float64 { return d.Max }},
+	}, read)
+}
+
+// Realtime are the figures of this node's sockets.
+type Realtime struct{ Connections, Channels, Subscriptions float64 }
+
+// WatchRealtime measures sockets. read must not block.
+func (m *Metrics) WatchRealtime(read func() Realtime) error {
+	return group(m.registry, []figure[Realtime]{
+		{"fluxbase_realtime_connections", "Open sockets of this node.", func(r Realtime) float64 { return r.Connections }},
+		{"fluxbase_realtime_channels", "Channels with a subscriber on this node.", func(r Realtime) float64 { return r.Channels }},
+		{"fluxbase_realtime_subscriptions", "Subscriptions of this node's sockets.", func(r Realtime) float64 { return r.Subscriptions }},
+	}, read)
+}
+
+// figure is one number of a source.
+type figure[T any] struct {
+	name, help string
+	of         func(T) float64
+}
+
+// source collects all figures of one reading, so that they belong together.
+type source[T any] struct {
+	read    func() T
+	figures []figure[T]
+	descs   []*prometheus.Desc
+}
+
+func group[T any](r prometheus.Registerer, figures []figure[T], read func() T) error {
+	s := &source[T]{read: read, figures: figures}
+	for _, f := range figures {
+		s.descs = append(s.descs, prometheus.NewDesc(f.name, f.help, nil, nil))
+	}
+	return r.Register(s)
+}
+
+// Describe implements prometheus.Collector.
+func (s *source[T]) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range s.descs {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *source[T]) Collect(to chan<- prometheus.Metric) {
+	v := s.read()
+	for i, f := range s.figures {
+		to <- prometheus.MustNewConstMetric(s.descs[i], prometheus.GaugeValue, f.of(v))
+	}
+}

@@ -161,11 +161,25 @@ func TestSignUpRefuses(t *testing.T) {
 	}
 	b.fails(identity.SignUp{Email: "x@example.com", Password: "short"}, fault.WeakPassword)
 	b.fails(identity.SignUp{Email: "x@example.com", Password: good, UserMetadata: json.RawMessage(`[1]`)}, fault.InvalidInput)
-	b.fails(identity.SignUp{Email: "x@example.com", Password: good, UserMetadata: json.RawMessage(`{"a":"` + strings.Repeat("x", 5000) + `"}`)}, fault.InvalidInput)
+	b.fails(identity.SignUp{Email: "x@example.com", Password: good, UserMetadata: json.RawMessage(`{"a":"` + strings.Repeat("x", identity.MaxMetadata) + `"}`)}, fault.InvalidInput)
 
 	closed := setup(t, func(o *identity.Options) { o.SignupDisabled, o.PasswordLoginDisabled = true, true })
 	closed.fails(identity.SignUp{Email: "x@example.com", Password: good}, fault.SignupDisabled)
 	closed.fails(identity.SignIn{Email: "x@example.com", Password: good}, fault.PasswordLoginDisabled)
+}
+
+// TestLargeMetadataDoesNotLockOut holds that a token fits into a header whatever
+// its user stored.
+func TestLargeMetadataDoesNotLockOut(t *testing.T) {
+	b := setup(t, nil)
+	large := json.RawMessage(`{"a":"` + strings.Repeat("x", 10_000) + `"}`)
+	up := b.granted(identity.SignUp{Email: "ada@example.com", Password: good, UserMetadata: large})
+	if len(up.User.UserMetadata) < 10_000 || len(up.AccessToken) > 2000 {
+		t.Errorf("stored %d bytes, token of %d bytes", len(up.User.UserMetadata), len(up.AccessToken))
+	}
+	if c := b.caller(up.AccessToken); strings.Contains(string(c.Claims), "user_metadata") {
+		t.Errorf("claims = %s", c.Claims)
+	}
 }
 
 func TestWrongPasswordsLookLikeUnknownUsersAndLock(t *testing.T) {

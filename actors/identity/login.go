@@ -109,7 +109,7 @@ func object(metadata json.RawMessage) (json.RawMessage, error) {
 	}
 	if len(trimmed) > MaxMetadata {
 		return nil, fault.Newf(fault.InvalidInput, "user_metadata must not be larger than %d bytes", MaxMetadata).
-			WithHint("It travels in every access token; keep large values in a table of your own.")
+			WithHint("Keep large values in a table of your own.")
 	}
 	return trimmed, nil
 }

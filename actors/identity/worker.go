@@ -26,9 +26,9 @@ const (
 	// ProofWindow is how long after a sign-in address and password may be changed
 	// without the current password.
 	ProofWindow = 24 * time.Hour
-	// MaxMetadata is the greatest size of user_metadata: it travels in every access
-	// token, and a token must fit into a header.
-	MaxMetadata = 4096
+	// MaxMetadata is the greatest size of user_metadata. Beyond token.MaxMetadata it
+	// is stored but not put into tokens.
+	MaxMetadata = 16 << 10
 )
 
 // Revoker puts entries on the installation's deny-list; actors/revocation

@@ -26,6 +26,11 @@ const IssuerName = "fluxbase"
 const (
 	// MaxBytes is the longest token that is looked at.
 	MaxBytes = 16 << 10
+	// MaxMetadata is the greatest user_metadata or app_metadata that goes into a
+	// token: header and cookie of a request may both hold one, and must fit into
+	// what the server reads. Greater ones are left out, and whoever needs them reads
+	// the account.
+	MaxMetadata = 2 << 10
 	// Leeway is how far ahead another issuer's clock may be. It never prolongs a
 	// token: exp is taken by the word.
 	Leeway = 5 * time.Second
@@ -133,7 +138,7 @@ type signed struct {
 func (a *Authority) Access(u User) (text string, expiresIn int, err error) {
 	return a.access(signed{
 		UserID: u.ID, Email: u.Email, Role: u.Role, SessionID: u.SessionID, TenantID: u.TenantID,
-		UserMetadata: object(u.UserMetadata), AppMetadata: object(u.AppMetadata),
+		UserMetadata: bounded(u.UserMetadata), AppMetadata: bounded(u.AppMetadata),
 	}, a.o.AccessTTL)
 }
 
@@ -250,10 +255,15 @@ func Invalid() error { return fault.New(fault.InvalidToken, "Invalid or expired 
 // Invalid; only the code tells them apart.
 func Expired() error { return fault.New(fault.ExpiredToken, "Invalid or expired token") }
 
-// object turns an absent metadata value into an empty object.
-func object(raw json.RawMessage) json.RawMessage {
-	if len(raw) == 0 {
+// bounded turns an absent metadata value into an empty object, and one that is
+// too great into no claim at all.
+func bounded(raw json.RawMessage) json.RawMessage {
+	switch {
+	case len(raw) == 0:
 		return json.RawMessage(`{}`)
+	case len(raw) > MaxMetadata:
+		return nil
+	default:
+		return raw
 	}
-	return raw
 }

@@ -12,11 +12,11 @@ CREATE TABLE auth.users (
   role                  text        NOT NULL DEFAULT 'authenticated'
                         CHECK (role <> '' AND length(role) <= 63 AND role NOT IN
                           ('anon', 'service_role', 'tenant_service', 'instance_admin', 'tenant_admin', 'dashboard_user')),
-  -- Both travel in every access token, and a token must fit into a header.
+  -- Both are read with every sign-in and refresh.
   user_metadata         jsonb       NOT NULL DEFAULT '{}'
-                        CHECK (jsonb_typeof(user_metadata) = 'object' AND octet_length(user_metadata::text) <= 4096),
+                        CHECK (jsonb_typeof(user_metadata) = 'object' AND octet_length(user_metadata::text) <= 16384),
   app_metadata          jsonb       NOT NULL DEFAULT '{}'
-                        CHECK (jsonb_typeof(app_metadata) = 'object' AND octet_length(app_metadata::text) <= 4096),
+                        CHECK (jsonb_typeof(app_metadata) = 'object' AND octet_length(app_metadata::text) <= 16384),
   failed_login_attempts integer     NOT NULL DEFAULT 0,
   locked_until          timestamptz,
   created_at            timestamptz NOT NULL DEFAULT now(),

@@ -5,7 +5,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"time"
 
 	"fluxbase/cmd/fluxbase/config"
 )
@@ -23,10 +26,19 @@ type Options struct {
 type Server struct {
 	options Options
 	source  source
-	keys    Keys
-	failed  chan error
-	// cleanup is run from the last to the first by Stop.
-	cleanup []func(context.Context) error
+	foundation
+	credentials
+
+	keys   Keys
+	failed chan error
+	// steps undo what compose did; Stop runs them from the last to the first.
+	steps []step
+}
+
+// step undoes a part of compose.
+type step struct {
+	name string
+	undo func(context.Context) error
 }
 
 // Start brings a node up and returns when it is ready. What was started before
@@ -48,12 +60,22 @@ func (s *Server) compose(ctx context.Context) error {
 	if s.source, err = openSource(ctx, c, s.options.Logger, s.options.Progress); err != nil {
 		return err
 	}
-	s.onStop(func(context.Context) error { return s.source.stop() })
+	s.onStop("PostgreSQL", func(context.Context) error { return s.source.stop() })
+	for _, open := range []func(context.Context) error{
+		s.openFoundation,
+		s.openCredentials,
+	} {
+		if err := open(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // onStop registers the undoing of a step of compose.
-func (s *Server) onStop(f func(context.Context) error) { s.cleanup = append(s.cleanup, f) }
+func (s *Server) onStop(name string, undo func(context.Context) error) {
+	s.steps = append(s.steps, step{name, undo})
+}
 
 // Keys are what people need to reach the node.
 func (s *Server) Keys() Keys { return s.keys }
@@ -65,9 +87,13 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // the drain; what does not end in time is cut off.
 func (s *Server) Stop(ctx context.Context) error {
 	var all error
-	for i := len(s.cleanup) - 1; i >= 0; i-- {
-		all = errors.Join(all, s.cleanup[i](ctx))
+	for _, step := range slices.Backward(s.steps) {
+		began := time.Now()
+		if err := step.undo(ctx); err != nil {
+			all = errors.Join(all, fmt.Errorf("stop %s: %w", step.name, err))
+		}
+		s.options.Logger.Debug("stopped", "part", step.name, "took", time.Since(began).String())
 	}
-	s.cleanup = nil
+	s.steps = nil
 	return all
 }

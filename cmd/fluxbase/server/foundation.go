@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/db"
+	"fluxbase/persistence/migration"
+	"fluxbase/persistence/seal"
+)
+
+// foundation is what everything else stands on.
+type foundation struct {
+	seal    *seal.Key
+	control *db.Database
+	system  *kernel.System
+}
+
+// openFoundation prepares the control database, opens it and makes the actor
+// system.
+func (s *Server) openFoundation(ctx context.Context) error {
+	c, logger := s.options.Config, s.options.Logger
+	key, err := seal.NewKey([]byte(c.EncryptionKey.Reveal()))
+	if err != nil {
+		return err
+	}
+	s.seal = key
+	if _, err := (migration.Bootstrap{AdminURL: s.source.adminURL, Password: key.Password, Logger: logger}).Run(ctx); err != nil {
+		return err
+	}
+	// Half of the connections are for users' statements, a third for service
+	// identities, the rest for our own work.
+	most := int32(c.Database.MaxConnections)
+	s.control, err = db.Open(ctx, db.Options{
+		URL: s.source.adminURL, Password: key.Password, Logger: logger,
+		UserConnections:    max(2, most/2),
+		ServiceConnections: max(2, most/3),
+		OwnerConnections:   max(3, most-most/2-most/3),
+		IdleTime:           c.Database.MaxConnIdleTime,
+		StatementTimeout:   c.Server.RequestTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	s.onStop("database", func(context.Context) error { s.control.Close(); return nil })
+	applied, err := migration.Up(ctx, s.control.OwnerConfig(), migration.Control, migration.Tenant)
+	if err != nil {
+		return err
+	}
+	if len(applied) > 0 {
+		names := make([]string, 0, len(applied))
+		for _, a := range applied {
+			names = append(names, fmt.Sprintf("%s/%d", a.Set, a.Version))
+		}
+		logger.Info("migrated the database", "applied", strings.Join(names, " "))
+	}
+	s.system = kernel.NewSystem(kernel.SystemOptions{Logger: logger})
+	s.onStop("actors", s.system.Shutdown)
+	return nil
+}

@@ -43,7 +43,6 @@ type cell struct {
 	// The rest belongs to the goroutine that runs the actor.
 	impl       Actor
 	ctx        Context
-	current    entry
 	generation uint64
 	leaving    bool             // no children any more
 	watching   map[string]*cell // by the library's id
@@ -52,11 +51,9 @@ type cell struct {
 	logger     *slog.Logger
 }
 
-// Receive implements the library's Actor.
+// Receive implements the library's Actor: it gets the lifecycle only.
 func (c *cell) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *userMessage:
-		c.handle()
 	case *actor.Started:
 		c.start()
 	case *actor.Stopped:
@@ -66,10 +63,8 @@ func (c *cell) Receive(ctx actor.Context) {
 	}
 }
 
-// handle brings the current entry to the actor.
-func (c *cell) handle() {
-	e := c.current
-	c.current = entry{}
+// handle brings an entry to the actor.
+func (c *cell) handle(e entry) {
 	switch m := e.msg.(type) {
 	case *continuation:
 		if m.generation == c.generation {
@@ -248,6 +243,7 @@ func (c *cell) libraryProps() *actor.Props {
 		func() actor.Actor { return c },
 		actor.WithMailbox(func() actor.Mailbox { return c }),
 		actor.WithSupervisor(supervision{}),
+		actor.WithDispatcher(&c.sys.runners),
 		// Before the first message can be processed.
 		actor.WithOnInit(func(ctx actor.Context) { c.proto, c.pid = ctx, ctx.Self() }),
 	)

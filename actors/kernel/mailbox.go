@@ -7,15 +7,11 @@ import (
 )
 
 // A cell is its own mailbox: the library's bounded one makes a sender spin until
-// there is room, its unbounded one has no bound.
+// there is room, its unbounded one has no bound. Messages of actors go from here
+// to the actor without passing through the library, which gives a meaning of its
+// own to some types (batches are unpacked, poison pills stop, auto-responders
+// answer) and whose deep frames cost each woken actor a growing stack.
 var _ actor.Mailbox = (*cell)(nil)
-
-// userMessage stands for the entry in cell.current: messages of actors never
-// pass through the library, which gives a meaning of its own to some types
-// (batches are unpacked, poison pills stop, auto-responders answer).
-type userMessage struct{}
-
-var theUserMessage any = &userMessage{}
 
 // RegisterHandlers implements actor.Mailbox.
 func (c *cell) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
@@ -155,10 +151,10 @@ func (c *cell) run() (again bool) {
 			c.mu.Unlock()
 			return false
 		}
-		c.current = c.queue.pop()
+		e := c.queue.pop()
 		c.mu.Unlock()
-		msg = theUserMessage
-		c.invoker.InvokeUserMessage(msg)
+		msg = e.msg
+		c.handle(e)
 	}
 }
 

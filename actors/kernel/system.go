@@ -31,6 +31,7 @@ type System struct {
 	logger  *slog.Logger
 	backoff Backoff
 	root    *cell
+	runners runners
 	tasks   sync.WaitGroup
 	down    sync.Once
 
@@ -121,7 +122,10 @@ func (s *System) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return ended(ctx)
 	}
-	s.down.Do(s.proto.Shutdown)
+	s.down.Do(func() {
+		s.runners.close()
+		s.proto.Shutdown()
+	})
 	return nil
 }
 

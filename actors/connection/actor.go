@@ -3,6 +3,7 @@ package connection
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,9 +19,16 @@ import (
 // subscribeTimeout bounds how long a table subscription may take to become live.
 const subscribeTimeout = 15 * time.Second
 
-// mailboxLimit bounds what one client may have waiting; the transport stops
-// reading from it meanwhile.
-const mailboxLimit = 256
+// clientBacklog is the number of messages beyond which Accepts tells the transport
+// to stop reading from the client. The mailbox has room for much more: the answers
+// of channels and rooms must not be refused because a client is fast.
+const (
+	clientBacklog = 256
+	mailboxLimit  = 64 * clientBacklog
+)
+
+// Accepts tells whether a connection should be given more messages of its client.
+func Accepts(ref kernel.Ref) bool { return ref.Waiting() < clientBacklog }
 
 // actor is the thin shell around a core: it knows its mailbox and its socket.
 type actor struct {
@@ -29,6 +37,7 @@ type actor struct {
 	outbox    Outbox
 	services  Services
 	directory kernel.Ref
+	follows   *atomic.Int32 // for the directory to read
 
 	self       kernel.Ref
 	context    *kernel.Context // of the message being handled
@@ -38,10 +47,10 @@ type actor struct {
 }
 
 // props describes the actor of one connection.
-func props(o Open, directory kernel.Ref, limits Limits) kernel.Props {
+func props(o Open, directory kernel.Ref, limits Limits, follows *atomic.Int32) kernel.Props {
 	return kernel.Props{
 		New: func() kernel.Actor {
-			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory}
+			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory, follows: follows}
 			a.core = newCore(o.ID, o.Caller, limits, a)
 			return a
 		},
@@ -82,6 +91,7 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 			a.handle(msg)
 		}
 	}
+	a.follows.Store(int32(len(a.core.tables) + len(a.core.channels)))
 	a.context = nil
 }
 

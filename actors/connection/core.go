@@ -11,8 +11,9 @@ import (
 	"fluxbase/persistence/fault"
 )
 
-// maxQueued is the number of messages that may wait for a channel to be joined.
-const maxQueued = 64
+// maxQueued is the number of messages that may wait for a channel to be joined. What
+// answers the join waits behind the messages of the client that came before it.
+const maxQueued = 4 * clientBacklog
 
 // host is what the core makes happen. The actor does it for real, tests record.
 type host interface {
@@ -139,12 +140,17 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 	case err != nil:
 		c.refuseErr(err, Refused{Channel: m.Channel})
 	case s.joined:
-		c.host.reply(ChannelSubscribed{Channel: m.Channel})
+		c.subscribed(m.Channel, s)
 	default:
 		s.asked = true
 	}
-	if err == nil && followsPresence(m.Channel) {
-		c.watchPresence(m.Channel, s)
+}
+
+// subscribed acknowledges first and sends the presences after.
+func (c *core) subscribed(name string, s *channelState) {
+	c.host.reply(ChannelSubscribed{Channel: name})
+	if followsPresence(name) {
+		c.watchPresence(name, s)
 	}
 }
 
@@ -213,7 +219,7 @@ func (c *core) joined(name string, err error) {
 	s.joined = true
 	if s.asked {
 		s.asked = false
-		c.host.reply(ChannelSubscribed{Channel: name})
+		c.subscribed(name, s)
 	}
 	for _, p := range s.queued {
 		c.host.publish(p)

@@ -3,6 +3,7 @@ package connection
 import (
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fluxbase/actors/channel"
@@ -56,9 +57,12 @@ type Listed struct {
 	Connections []Connection
 }
 
-// Count asks for the number of connections of a tenant (all when empty); it is
-// answered by an int.
+// Count asks for the Totals of a tenant, of all tenants when it is empty.
 type Count struct{ Tenant string }
+
+// Totals are the connections of this node, and the tables and channels that they
+// follow.
+type Totals struct{ Connections, Subscriptions int }
 
 // Recheck asks the Directory to end connections whose credential was revoked.
 type Recheck struct{}
@@ -110,7 +114,8 @@ type registered struct {
 	caller   caller.Caller
 	ip       string
 	channels kernel.Ref
-	at       int // index in ordered
+	follows  *atomic.Int32 // tables and channels, kept by the connection
+	at       int           // index in ordered
 }
 
 // DirectoryProps describes the node's Directory.
@@ -141,7 +146,7 @@ func (d *Directory) Receive(c *kernel.Context, msg any) {
 	case List:
 		c.Reply(d.list(m))
 	case Count:
-		c.Reply(d.number(m.Tenant))
+		c.Reply(d.totals(m.Tenant))
 	case Recheck:
 		for _, r := range d.all {
 			d.check(r)
@@ -162,7 +167,8 @@ func (d *Directory) open(c *kernel.Context, o Open) {
 		c.Fail(fault.New(fault.MaxConnectionsReached, "max_connections_reached"))
 		return
 	}
-	ref, err := c.Spawn(props(o, c.Self(), d.o.Limits))
+	follows := new(atomic.Int32)
+	ref, err := c.Spawn(props(o, c.Self(), d.o.Limits, follows))
 	if err != nil {
 		c.Fail(err)
 		return
@@ -173,7 +179,7 @@ func (d *Directory) open(c *kernel.Context, o Open) {
 			ID: o.ID, Tenant: o.Caller.Tenant, UserID: o.Caller.UserID, Email: o.Caller.Email,
 			RemoteAddr: o.RemoteAddr, ConnectedAt: time.Now().UTC(),
 		},
-		ref: ref, caller: o.Caller, ip: o.IP, channels: o.Services.Channels, at: len(d.ordered),
+		ref: ref, caller: o.Caller, ip: o.IP, channels: o.Services.Channels, follows: follows, at: len(d.ordered),
 	}
 	d.all[ref] = r
 	d.ordered = append(d.ordered, r)
@@ -284,17 +290,14 @@ func matches(r *registered, search string) bool {
 	return false
 }
 
-func (d *Directory) number(tenant string) int {
-	if tenant == "" {
-		return len(d.all)
-	}
-	n := 0
+func (d *Directory) totals(tenant string) (t Totals) {
 	for _, r := range d.all {
-		if r.Tenant == tenant {
-			n++
+		if tenant == "" || r.Tenant == tenant {
+			t.Connections++
+			t.Subscriptions += int(r.follows.Load())
 		}
 	}
-	return n
+	return t
 }
 
 // startDrain cuts the connections into waves in random order.

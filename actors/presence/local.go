@@ -33,12 +33,14 @@ type local struct {
 	owners   map[kernel.Ref]map[string]string // owner → keys → connection id
 
 	waiting []delivery.Subscriber // for their first sync
-	pending []pending             // steps on their way to the home
-	sending bool
+	pending []pending             // steps that the home does not know of
 
-	announcing, announceAgain bool
-	keeping                   bool
-	withdrawn                 bool
+	// busy: a question that changes what the home knows of this node is on its
+	// way. There is one at a time: two could overtake each other.
+	busy         bool
+	announceNext bool
+	keeping      bool
+	withdrawn    bool
 
 	steps    []Change // not told to watchers yet
 	pausing  bool
@@ -181,14 +183,23 @@ func (l *local) answer(p pending, err error) {
 	}
 }
 
-// flush sends the next steps, one batch at a time: they keep their order.
+// flush asks the next question, if there is one and none is on its way.
 func (l *local) flush(c *kernel.Context) {
-	if l.sending || len(l.pending) == 0 {
-		return
+	switch {
+	case l.busy:
+	case l.announceNext:
+		l.announceNext = false
+		l.sendAnnouncement(c)
+	case len(l.pending) == 0:
+	case l.withdrawn || !l.copy.known:
+		// Watchers must be there first, or the tracker would miss its own join.
+		l.sendAnnouncement(c)
+	default:
+		l.sendSteps(c)
 	}
-	if l.withdrawn {
-		l.announce(c)
-	}
+}
+
+func (l *local) sendSteps(c *kernel.Context) {
 	n := min(len(l.pending), maxBatch)
 	batch := l.pending[:n:n]
 	l.pending = l.pending[n:]
@@ -196,9 +207,9 @@ func (l *local) flush(c *kernel.Context) {
 	for i, p := range batch {
 		question.Steps[i] = p.step
 	}
-	l.sending = true
+	l.busy = true
 	l.ask(c, question, func(c *kernel.Context, res kernel.Wire, err error) {
-		l.sending = false
+		l.busy = false
 		answer, ok := res.(*applied)
 		if err == nil && (!ok || len(answer.Codes) != n) {
 			err = fault.New(fault.InternalError, "unexpected answer of a room's home")
@@ -239,26 +250,39 @@ func (l *local) ask(c *kernel.Context, q kernel.Wire, then func(*kernel.Context,
 	})
 }
 
-// announce tells the home everything of this node and takes its state.
+// announce makes the next question one that tells the home everything of this
+// node and takes its state.
 func (l *local) announce(c *kernel.Context) {
-	if l.announcing {
-		l.announceAgain = true
-		return
-	}
-	l.announcing, l.withdrawn = true, false
-	question := &announce{Metas: l.mine.sorted()}
-	l.ask(c, question, func(c *kernel.Context, res kernel.Wire, err error) {
-		l.announcing = false
+	l.announceNext = true
+	l.flush(c)
+}
+
+func (l *local) sendAnnouncement(c *kernel.Context) {
+	l.busy, l.withdrawn = true, false
+	l.ask(c, &announce{Metas: l.mine.sorted()}, func(c *kernel.Context, res kernel.Wire, err error) {
+		l.busy = false
 		if answer, ok := res.(*state); ok && err == nil {
 			l.adopt(c, answer)
 		} else {
-			c.Logger().Warn("presence home not reached", "room", l.key.String(), "error", err)
+			l.unreached(c, err)
 		}
-		if l.announceAgain {
-			l.announceAgain = false
-			l.announce(c)
-		}
+		l.flush(c)
 	})
+}
+
+// unreached answers those who wait for a home that could not be asked. Watchers
+// stay: the next renewal of the lease tries again.
+func (l *local) unreached(c *kernel.Context, err error) {
+	c.Logger().Warn("presence home not reached", "room", l.key.String(), "error", err)
+	l.withdrawn = l.withdrawn || !l.copy.known
+	if l.copy.known {
+		return
+	}
+	waiting := l.pending
+	l.pending = nil
+	for _, p := range waiting {
+		l.answer(p, fault.From(err))
+	}
 }
 
 func (l *local) adopt(c *kernel.Context, s *state) {
@@ -305,24 +329,30 @@ func (l *local) emit(*kernel.Context) {
 
 func (l *local) renew(c *kernel.Context) {
 	c.After(renewEvery, renew{})
-	if l.sending || l.announcing || l.keeping || len(l.pending) > 0 {
+	if l.busy || l.keeping || len(l.pending) > 0 {
 		return
 	}
 	switch {
 	case len(l.audience) > 0 || len(l.owners) > 0 || len(l.waiting) > 0:
 		l.keep(c)
 	case !l.withdrawn:
-		l.withdrawn = true
-		l.ask(c, &withdraw{}, func(c *kernel.Context, _ kernel.Wire, err error) {
-			if err != nil {
-				// The lease ends by itself.
-				c.Logger().Debug("withdrawal from presence home failed", "room", l.key.String(), "error", err)
-			}
-		})
+		l.withdraw(c)
 	case time.Since(l.quiet) > idleAfter:
 		// The router decides: it knows whether something is on its way here.
 		_ = l.router.self.Tell(idle{room: l.key, handled: l.handled})
 	}
+}
+
+func (l *local) withdraw(c *kernel.Context) {
+	l.busy, l.withdrawn = true, true
+	l.ask(c, &withdraw{}, func(c *kernel.Context, _ kernel.Wire, err error) {
+		l.busy = false
+		if err != nil {
+			// The lease ends by itself.
+			c.Logger().Debug("withdrawal from presence home failed", "room", l.key.String(), "error", err)
+		}
+		l.flush(c)
+	})
 }
 
 func (l *local) keep(c *kernel.Context) {

@@ -12,11 +12,13 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/time/rate"
 
+	"fluxbase/actors/channel"
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/route"
 )
 
 // Options are what a Gateway needs. Zero numbers and durations mean the default.
@@ -25,9 +27,15 @@ type Options struct {
 	Directory kernel.Ref
 	// Channels is the node's channel router, for the HTTP broadcast endpoint.
 	Channels kernel.Ref
-	// Verify checks a token that a client sends on an open socket. now is the
-	// connection's caller; the result acts in the same tenant.
-	Verify func(ctx context.Context, token string, now caller.Caller) (caller.Caller, error)
+	// Tenants finds the tenant of a socket, by its credential, the header
+	// X-FB-Tenant, or the query parameter tenant.
+	Tenants route.Tenants
+	// Tokens checks a token that a client sends on an open socket.
+	Tokens Tokens
+	// Services gives what connections of a tenant talk to.
+	Services func(ctx context.Context, tenant string) (connection.Services, error)
+	// Disabled answers every request with FEATURE_DISABLED.
+	Disabled bool
 	// Writers is the number of writer loops; default one per core.
 	Writers int
 	// QueueBytes bounds the broadcasts, presences and replies that wait for one
@@ -45,6 +53,11 @@ type Options struct {
 	// MessagesPerSecond bounds a client's messages; 0 for no bound.
 	MessagesPerSecond int
 	Logger            *slog.Logger
+}
+
+// Tokens tells who a token is.
+type Tokens interface {
+	VerifyToken(ctx context.Context, token string) (caller.Caller, error)
 }
 
 func (o Options) orDefault() Options {
@@ -113,6 +126,22 @@ func (g *Gateway) Drain(ctx context.Context, within time.Duration) error {
 	}
 }
 
+// Totals are what this node serves.
+type Totals struct{ Connections, Channels, Subscriptions int }
+
+// Totals counts for a tenant, for all tenants when it is empty.
+func (g *Gateway) Totals(ctx context.Context, tenant string) (Totals, error) {
+	t, err := kernel.Ask[connection.Totals](ctx, g.o.Directory, connection.Count{Tenant: tenant})
+	if err != nil {
+		return Totals{}, err
+	}
+	s, err := kernel.Ask[channel.Stats](ctx, g.o.Channels, channel.GetStats{Tenant: tenant})
+	if err != nil {
+		return Totals{}, err
+	}
+	return Totals{Connections: t.Connections, Channels: s.Channels, Subscriptions: t.Subscriptions}, nil
+}
+
 // Close ends the loops. Drain first: sockets that are still open get no more
 // bytes.
 func (g *Gateway) Close() {
@@ -124,22 +153,19 @@ func (g *Gateway) Close() {
 
 // peer is who opens a socket.
 type peer struct {
-	caller   caller.Caller
-	services connection.Services
-	remote   net.Addr
-	ip       string
-	parser   parser
+	caller     caller.Caller
+	tenant     string // as the client named it
+	services   connection.Services
+	remote, ip string
+	parser     parser
 }
 
 // serve runs a socket whose handshake is done. early is what the client sent
-// behind its request. It returns at once; the gateway owns conn from then on.
+// behind its request. It returns when the socket has ended.
 func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
-	// The server's deadlines for requests do not bind a socket. An error means
-	// that it is gone already; the reader finds that out.
-	_ = conn.SetDeadline(time.Time{})
 	w := g.writers[g.next.Add(1)%uint32(len(g.writers))]
 	k := &socket{
-		gateway: g, conn: conn, parser: p.parser, caller: p.caller,
+		gateway: g, conn: conn, parser: p.parser, tenant: p.tenant,
 		decoder: decoder{limit: g.o.MessageBytes},
 		out:     newOutbox(conn, w, outboxLimits{bytes: g.o.QueueBytes, count: g.o.QueueMessages, timeout: g.o.WriteTimeout}),
 	}
@@ -149,10 +175,8 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 	k.heard.Store(time.Now().UnixNano())
 	g.sockets.Add(1)
 	g.wheel.add(k)
-	go func() {
-		g.admit(k, p)
-		k.read(early)
-	}()
+	g.admit(k, p)
+	k.read(early)
 }
 
 // admit asks the directory for an actor. A socket that is refused is told why and
@@ -161,7 +185,7 @@ func (g *Gateway) admit(k *socket, p peer) {
 	ctx, cancel := context.WithTimeout(context.Background(), admitTimeout)
 	defer cancel()
 	ref, err := kernel.Ask[kernel.Ref](ctx, g.o.Directory, connection.Open{
-		ID: uuid.NewString(), Caller: p.caller, RemoteAddr: p.remote.String(), IP: p.ip,
+		ID: uuid.NewString(), Caller: p.caller, RemoteAddr: p.remote, IP: p.ip,
 		Dialect: p.parser, Outbox: k.out, Services: p.services,
 	})
 	if err == nil {

@@ -14,7 +14,6 @@ import (
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
-	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
 )
 
@@ -43,8 +42,8 @@ type socket struct {
 	out     *outbox
 	parser  parser
 	decoder decoder
-	actor   kernel.Ref // zero when the connection was not admitted
-	caller  caller.Caller
+	actor   kernel.Ref    // zero when the connection was not admitted
+	tenant  string        // as the client named it
 	limiter *rate.Limiter // nil without a limit
 
 	heard       atomic.Int64 // unix nanoseconds of the last sign of life
@@ -157,23 +156,23 @@ func (k *socket) message(_ byte, payload []byte) {
 func (k *socket) verify(token string) connection.RefreshToken {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	c, err := k.gateway.o.Verify(ctx, token, k.caller)
-	if err != nil {
-		return connection.RefreshToken{Err: err}
+	c, err := k.gateway.o.Tokens.VerifyToken(ctx, token)
+	if err == nil {
+		_, c, err = k.gateway.o.Tenants.Resolve(ctx, c, k.tenant)
 	}
-	k.caller = c
-	return connection.RefreshToken{Caller: c}
+	return connection.RefreshToken{Caller: c, Err: err}
 }
 
-// tell hands a message to the actor. While the actor's mailbox is full nothing is
-// read from the client: TCP slows it down.
+// tell hands a message to the actor. While the actor is behind, nothing is read
+// from the client: TCP slows it down.
 func (k *socket) tell(msg any) {
-	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		err := k.actor.Tell(msg)
-		if fault.CodeOf(err) != fault.Overloaded {
-			return // taken, or the actor has ended and ends the socket
-		}
+	for wait := 100 * time.Microsecond; !connection.Accepts(k.actor); wait = min(2*wait, 10*time.Millisecond) {
 		time.Sleep(wait)
+	}
+	if k.actor.Tell(msg) != nil {
+		// The actor has ended, and with it the socket, unless it is flooded by
+		// others: then it is of no use any more.
+		k.out.Close(closeInternal, "overloaded")
 	}
 }
 

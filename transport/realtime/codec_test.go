@@ -1,0 +1,130 @@
+package realtime
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"fluxbase/actors/connection"
+	"fluxbase/actors/delivery"
+)
+
+// payloadOf checks that b is one whole text frame and gives its payload.
+func payloadOf(t *testing.T, b []byte) string {
+	t.Helper()
+	head, n := 2, int(b[1])
+	switch n {
+	case 126:
+		head, n = 4, int(b[2])<<8|int(b[3])
+	case 127:
+		head, n = 10, int(b[6])<<24|int(b[7])<<16|int(b[8])<<8|int(b[9])
+	}
+	if b[0] != 0x81 || len(b) != head+n {
+		t.Fatalf("frame % x… of %d bytes announces %d", b[:head], len(b), n)
+	}
+	payload := b[head:]
+	if !json.Valid(payload) || !utf8.Valid(payload) {
+		t.Fatalf("no JSON: %s", payload)
+	}
+	return string(payload)
+}
+
+func TestNativeFrames(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 8_900_000, time.FixedZone("", 3600))
+	var n native
+	tests := []struct {
+		name, want string
+		got        []byte
+	}{
+		{"insert", `{"type":"postgres_changes","payload":{"type":"INSERT","schema":"public","table":"notes","record":{"id":1},"commit_timestamp":"2026-03-04T04:06:07.008Z","errors":null,"columns":[{"name":"id","type":"int4"}],"subscription_ids":["a","b"]}}`,
+			n.AppendChange(nil, &delivery.Change{Schema: "public", Table: "notes", Type: delivery.Insert, Record: []byte(`{"id":1}`),
+				Columns: []delivery.Column{{Name: "id", Type: "int4"}}, CommitTimestamp: at}, []string{"a", "b"})},
+		{"delete that left the view", `{"type":"postgres_changes","payload":{"type":"DELETE","schema":"public","table":"notes","record":null,"old_record":{"id":1},"commit_timestamp":"2026-03-04T04:06:07.008Z","errors":null,"columns":[],"subscription_ids":["a"],"left":true,"position":"p"}}`,
+			n.AppendChange(nil, &delivery.Change{Schema: "public", Table: "notes", Type: delivery.Delete, OldRecord: []byte(`{"id":1}`),
+				Left: true, Position: "p", CommitTimestamp: at}, []string{"a"})},
+		{"broadcast", `{"type":"broadcast","channel":"room","offset":7,"epoch":2,"payload":{"broadcast":{"event":"say","payload":"hi","messageId":"m1"}}}`,
+			n.AppendBroadcast(nil, &delivery.Broadcast{Channel: "room", Event: "say", Payload: []byte(`"hi"`), MessageID: "m1", Offset: 7, Epoch: 2}, false)},
+		{"own broadcast", `{"type":"broadcast","channel":"a\"b","payload":{"broadcast":{"event":"say","payload":null,"self":true}}}`,
+			n.AppendBroadcast(nil, &delivery.Broadcast{Channel: `a"b`, Event: "say"}, true)},
+		{"join", `{"type":"presence","channel":"room","payload":{"presence":{"event":"join","key":"k","newPresences":[{"a":1}],"currentPresences":{"k":[{"a":1}]}}}}`,
+			n.AppendPresence(nil, &delivery.Presence{Channel: "room", Event: delivery.Join, Key: "k", New: []json.RawMessage{[]byte(`{"a":1}`)}, Current: []byte(`{"k":[{"a":1}]}`)})},
+		{"leave", `{"type":"presence","channel":"room","payload":{"presence":{"event":"leave","key":"k","leftPresences":[1,2]}}}`,
+			n.AppendPresence(nil, &delivery.Presence{Channel: "room", Event: delivery.Leave, Key: "k", Left: []json.RawMessage{[]byte("1"), []byte("2")}})},
+		{"empty sync", `{"type":"presence","channel":"room","payload":{"presence":{"event":"sync","currentPresences":{}}}}`,
+			n.AppendPresence(nil, &delivery.Presence{Channel: "room", Event: delivery.Sync, Current: []byte("{}")})},
+		{"notice", `{"type":"messages_lost","message":"some","code":"MESSAGES_LOST","channel":"room"}`,
+			n.AppendNotice(nil, &delivery.Notice{Type: "messages_lost", Channel: "room", Code: "MESSAGES_LOST", Message: "some"})},
+		{"error notice", `{"type":"error","error":"gone","code":"X","subscription_id":"s","payload":{"a":1}}`,
+			n.AppendNotice(nil, &delivery.Notice{Type: "error", SubscriptionID: "s", Code: "X", Message: "gone", Payload: []byte(`{"a":1}`)})},
+		{"table ack", `{"type":"ack","channel":"c","subscription_id":"s","payload":{"subscribed":true,"subscription_id":"s","schema":"public","table":"notes","event":"*","filter":"id=eq.1"}}`,
+			n.AppendReply(nil, connection.TableSubscribed{Channel: "c", SubscriptionID: "s", Schema: "public", Table: "notes", Event: "*", Filter: "id=eq.1"})},
+		{"channel ack", `{"type":"ack","channel":"c","payload":{"subscribed":true,"channel":"c"}}`,
+			n.AppendReply(nil, connection.ChannelSubscribed{Channel: "c"})},
+		{"unsubscribe ack", `{"type":"ack","subscription_id":"s","payload":{"unsubscribed":true,"subscription_id":"s"}}`,
+			n.AppendReply(nil, connection.Unsubscribed{SubscriptionID: "s"})},
+		{"broadcast ack", `{"type":"ack","channel":"c","messageId":"m","status":"ok","offset":1,"epoch":2,"payload":{"messageId":"m","status":"ok"}}`,
+			n.AppendReply(nil, connection.BroadcastAccepted{Channel: "c", MessageID: "m", Offset: 1, Epoch: 2})},
+		{"token ack", `{"type":"ack","payload":{"type":"access_token","updated":true}}`,
+			n.AppendReply(nil, connection.TokenUpdated{})},
+		{"error", `{"type":"error","error":"no","code":"C","channel":"c","messageId":"m","status":"error"}`,
+			n.AppendReply(nil, connection.Refused{Code: "C", Message: "no", Channel: "c", MessageID: "m"})},
+		{"limit", `{"type":"error","error":"max_connections_reached","code":"MAX_CONNECTIONS_REACHED","payload":{"message":"x"}}`,
+			n.AppendReply(nil, connection.Refused{Code: "MAX_CONNECTIONS_REACHED", Message: "max_connections_reached", Payload: []byte(`{"message":"x"}`)})},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := payloadOf(t, test.got); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestFramesFollowEachOther: a frame appended behind others leaves them alone,
+// whatever the length of its header.
+func TestFramesFollowEachOther(t *testing.T) {
+	for _, n := range []int{0, 10, 125, 126, 300, 65535, 65536, 100_000} {
+		payload, err := json.Marshal(string(make([]byte, 0)) + string(jsonFiller(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := native{}.AppendBroadcast([]byte("before"), &delivery.Broadcast{Channel: "c", Event: "e", Payload: payload}, false)
+		if string(b[:6]) != "before" {
+			t.Fatalf("overwrote what was there: %q", b[:6])
+		}
+		payloadOf(t, b[6:])
+	}
+}
+
+func jsonFiller(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = 'x'
+	}
+	return b
+}
+
+func FuzzAppendString(f *testing.F) {
+	f.Add("plain")
+	f.Add("\x00\x1f\"\\/\u2028\xff€")
+	f.Fuzz(func(t *testing.T, s string) {
+		b := appendString(nil, s)
+		var back string
+		if err := json.Unmarshal(b, &back); err != nil || !utf8.Valid(b) {
+			t.Fatalf("%q → %q: %v", s, b, err)
+		}
+		if utf8.ValidString(s) && back != s {
+			t.Fatalf("%q came back as %q", s, back)
+		}
+	})
+}
+
+func BenchmarkAppendBroadcast(b *testing.B) {
+	m := &delivery.Broadcast{Channel: "broadcast:bench", Event: "e", Payload: jsonFiller(128), Offset: 1, Epoch: 1}
+	buf := make([]byte, 0, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = native{}.AppendBroadcast(buf[:0], m, false)
+	}
+}

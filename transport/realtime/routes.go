@@ -1,0 +1,190 @@
+package realtime
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"fluxbase/actors/channel"
+	"fluxbase/actors/connection"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+	"fluxbase/transport/route"
+)
+
+// Routes are the socket and the HTTP endpoints beside it.
+func (g *Gateway) Routes() []route.Route {
+	return []route.Route{
+		// The tenant is found by the handler, which also takes it from the query:
+		// browsers cannot set headers on a WebSocket.
+		{Method: "GET", Path: "/realtime", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.connect},
+		{Method: "GET", Path: "/api/v1/realtime/stats", Access: route.Authenticated, Scope: "realtime:connect", Message: connection.List{}, Handle: g.stats},
+		{Method: "POST", Path: "/api/v1/realtime/broadcast", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Handle: g.broadcast},
+	}
+}
+
+func (g *Gateway) enabled() error {
+	if g.o.Disabled {
+		return fault.New(fault.FeatureDisabled, "Feature is not enabled").WithField("feature_key", "app.realtime.enabled")
+	}
+	return nil
+}
+
+func (g *Gateway) connect(r *route.Request) error {
+	if err := g.enabled(); err != nil {
+		return err
+	}
+	key, err := upgradeKey(r)
+	if err != nil {
+		return err
+	}
+	named := r.Header("X-FB-Tenant")
+	if named == "" {
+		named = r.Query("tenant")
+	}
+	tenant, c, err := g.o.Tenants.Resolve(r.Context(), r.Caller(), named)
+	if err != nil {
+		return err
+	}
+	services, err := g.o.Services(r.Context(), tenant.ID)
+	if err != nil {
+		return err
+	}
+	g.upgrade(r, key, peer{
+		caller: c, tenant: named, services: services, parser: native{},
+		remote: r.Fast().RemoteAddr().String(), ip: r.IP(),
+	})
+	return nil
+}
+
+// mayAdminister tells whether the caller is one of those who see connections.
+func mayAdminister(c caller.Caller) bool {
+	return c.HasRole(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin, caller.Service, caller.TenantService)
+}
+
+// connectionView is a connection as GET /api/v1/realtime/stats shows it.
+type connectionView struct {
+	ID          string    `json:"id"`
+	UserID      *string   `json:"user_id"`
+	Email       *string   `json:"email"`
+	RemoteAddr  string    `json:"remote_addr"`
+	ConnectedAt time.Time `json:"connected_at"`
+}
+
+type statsView struct {
+	Total       int              `json:"total_connections"`
+	Connections []connectionView `json:"connections"`
+	Limit       int              `json:"limit"`
+	Offset      int              `json:"offset"`
+}
+
+func (g *Gateway) stats(r *route.Request) error {
+	if err := g.enabled(); err != nil {
+		return err
+	}
+	if !mayAdminister(r.Caller()) {
+		return fault.New(fault.AdminRequired, "Admin access required to view realtime stats")
+	}
+	limit, err := number(r, "limit", 25, 100)
+	if err != nil {
+		return err
+	}
+	offset, err := number(r, "offset", 0, 1<<30)
+	if err != nil {
+		return err
+	}
+	listed, err := kernel.Ask[connection.Listed](r.Context(), g.o.Directory, connection.List{
+		Tenant: r.Caller().Tenant, Search: r.Query("search"), Limit: limit, Offset: offset,
+	})
+	if err != nil {
+		return err
+	}
+	view := statsView{Total: listed.Total, Connections: make([]connectionView, 0, len(listed.Connections)), Limit: limit, Offset: offset}
+	for _, c := range listed.Connections {
+		view.Connections = append(view.Connections, connectionView{
+			ID: c.ID, UserID: optional(c.UserID), Email: optional(c.Email), RemoteAddr: c.RemoteAddr, ConnectedAt: c.ConnectedAt,
+		})
+	}
+	return r.JSON(200, view)
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// number reads a query parameter; values beyond most are cut to it.
+func number(r *route.Request, name string, standard, most int) (int, error) {
+	text := r.Query(name)
+	if text == "" {
+		return standard, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, fault.Newf(fault.InvalidInput, "%s must be a number that is not negative", name)
+	}
+	return min(n, most), nil
+}
+
+// broadcastBody is what POST /api/v1/realtime/broadcast takes: a message that
+// goes out as the event "broadcast", or an event with its payload.
+type broadcastBody struct {
+	Channel   string          `json:"channel"`
+	Message   json.RawMessage `json:"message"`
+	Event     string          `json:"event"`
+	Payload   json.RawMessage `json:"payload"`
+	MessageID string          `json:"messageId"`
+}
+
+type broadcastView struct {
+	Success    bool   `json:"success"`
+	Channel    string `json:"channel"`
+	Recipients int    `json:"recipients"`
+}
+
+func (g *Gateway) broadcast(r *route.Request) error {
+	if err := g.enabled(); err != nil {
+		return err
+	}
+	var body broadcastBody
+	if err := r.Decode(&body); err != nil {
+		return err
+	}
+	payload := body.Payload
+	if payload == nil {
+		payload = body.Message
+	}
+	if payload == nil {
+		payload = json.RawMessage("null")
+	}
+	if body.Event == "" {
+		body.Event = "broadcast"
+	}
+	switch {
+	case body.Channel == "":
+		return fault.New(fault.MissingRequiredField, "Channel is required")
+	case !utf8.Valid(payload):
+		return fault.New(fault.InvalidRequestBody, "Message is not valid UTF-8")
+	case reserved(body.Channel) && !mayAdminister(r.Caller()):
+		return fault.New(fault.AdminRequired, "Admin access required to publish to this channel")
+	}
+	p := channel.Publish{
+		Key:   channel.Key{Tenant: r.Caller().Tenant, Name: body.Channel},
+		Event: body.Event, Payload: payload, MessageID: body.MessageID,
+	}
+	published, err := kernel.Ask[channel.Published](r.Context(), g.o.Channels, p)
+	if err != nil {
+		return err
+	}
+	return r.JSON(200, broadcastView{Success: true, Channel: body.Channel, Recipients: published.Recipients})
+}
+
+// reserved tells whether a channel carries the server's own messages.
+func reserved(name string) bool {
+	return strings.HasPrefix(name, "realtime:admin:") || strings.HasPrefix(name, "fluxbase:")
+}

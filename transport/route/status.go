@@ -20,6 +20,9 @@ var statuses = map[fault.Code]int{
 	fault.UnknownColumn:        400,
 	fault.UnfilteredWrite:      400,
 	fault.BatchTooLarge:        400,
+	fault.RaisedException:      400,
+	fault.InvalidMessage:       400,
+	fault.UnknownMessageType:   400,
 
 	fault.MissingAuthentication:    401,
 	fault.AuthenticationRequired:   401,
@@ -57,8 +60,14 @@ var statuses = map[fault.Code]int{
 	fault.UnsupportedMedia:    415,
 	fault.RequestTimeout:      408,
 	fault.HeadersTooLarge:     431,
+	fault.MessagesLost:        410,
 
-	fault.RateLimitExceeded:  429,
+	fault.RateLimitExceeded:        429,
+	fault.ChannelLimitReached:      429,
+	fault.SubscriptionLimitReached: 429,
+	fault.PresenceLimitReached:     429,
+	fault.MaxConnectionsReached:    503,
+
 	fault.Overloaded:         503,
 	fault.ServiceUnavailable: 503,
 	fault.FeatureDisabled:    503,

@@ -1,0 +1,22 @@
+-- A number that changes when a row of the system catalogues about the exposed
+-- schemas ($1) is written: each version of a row has its own xmin.
+WITH relation AS (
+  SELECT c.oid, c.xmin FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = ANY ($1::text[])
+)
+SELECT concat_ws('/',
+  (SELECT sum(hashtextextended(concat(n.oid, ':', n.xmin), 0)) FROM pg_catalog.pg_namespace n WHERE n.nspname = ANY ($1::text[])),
+  (SELECT sum(hashtextextended(concat(r.oid, ':', r.xmin), 0)) FROM relation r),
+  (SELECT sum(hashtextextended(concat(a.attrelid, ':', a.attnum, ':', a.xmin), 0))
+   FROM pg_catalog.pg_attribute a JOIN relation r ON r.oid = a.attrelid),
+  (SELECT sum(hashtextextended(concat(d.oid, ':', d.xmin), 0))
+   FROM pg_catalog.pg_attrdef d JOIN relation r ON r.oid = d.adrelid),
+  (SELECT sum(hashtextextended(concat(k.oid, ':', k.xmin), 0))
+   FROM pg_catalog.pg_constraint k JOIN relation r ON r.oid = k.conrelid),
+  (SELECT sum(hashtextextended(concat(i.indexrelid, ':', i.xmin), 0))
+   FROM pg_catalog.pg_index i JOIN relation r ON r.oid = i.indrelid),
+  (SELECT sum(hashtextextended(concat(d.objoid, ':', d.objsubid, ':', d.xmin), 0))
+   FROM pg_catalog.pg_description d JOIN relation r ON r.oid = d.objoid),
+  (SELECT sum(hashtextextended(concat(t.oid, ':', t.xmin), 0)) FROM pg_catalog.pg_type t WHERE t.typtype IN ('d', 'e')),
+  (SELECT sum(hashtextextended(concat(e.oid, ':', e.xmin), 0)) FROM pg_catalog.pg_enum e))

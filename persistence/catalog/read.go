@@ -1,0 +1,122 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"fluxbase/persistence/db"
+)
+
+var (
+	//go:embed relations.sql
+	relationsSQL string
+	//go:embed fingerprint.sql
+	fingerprintSQL string
+)
+
+// What relations.sql prints.
+type document struct {
+	Relations []struct {
+		OID          uint32
+		Schema, Name string
+		Kind         string
+		Partition    bool
+		Updatable    int
+		Secured      bool
+		Forced       bool
+		Comment      string
+		Columns      []struct {
+			Name      string
+			Position  int
+			Type      uint32
+			TypeName  string `json:"type_name"`
+			NotNull   bool   `json:"not_null"`
+			Default   string
+			Generated bool
+			Identity  string
+			Sequence  string
+			Updatable bool
+			Comment   string
+		}
+		PrimaryKey  []string `json:"primary_key"`
+		Unique      []Key
+		ForeignKeys []ForeignKey `json:"foreign_keys"`
+	}
+	Types []struct {
+		OID          uint32
+		Schema, Name string
+		Kind         string
+		Category     string
+		Element      uint32
+		Base         uint32
+		Labels       []string
+	}
+}
+
+// The bits of pg_relation_is_updatable.
+const (
+	canUpdate = 1 << 2
+	canInsert = 1 << 3
+	canDelete = 1 << 4
+)
+
+func read(ctx context.Context, d *db.Database, schemas []string) (*Snapshot, error) {
+	var text []byte
+	err := d.Owner(ctx, func(c *pgxpool.Conn) error {
+		return db.Fault(c.QueryRow(ctx, relationsSQL, schemas).Scan(&text))
+	})
+	if err != nil {
+		return nil, err
+	}
+	var doc document
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, fmt.Errorf("unexpected answer: %w", err)
+	}
+	s := &Snapshot{
+		hash:      sha256.Sum256(text),
+		schemas:   schemas,
+		relations: make(map[name]*Relation, len(doc.Relations)),
+		types:     make(map[uint32]*Type, len(doc.Types)),
+	}
+	for _, t := range doc.Types {
+		s.types[t.OID] = &Type{
+			OID: t.OID, Schema: t.Schema, Name: t.Name,
+			Kind: TypeKind(letter(t.Kind)), Category: letter(t.Category), Labels: t.Labels,
+		}
+	}
+	for _, t := range doc.Types {
+		s.types[t.OID].Element, s.types[t.OID].Base = s.types[t.Element], s.types[t.Base]
+	}
+	for _, r := range doc.Relations {
+		relation := &Relation{
+			OID: r.OID, Schema: r.Schema, Name: r.Name, Kind: Kind(letter(r.Kind)), Partition: r.Partition,
+			Insertable: r.Updatable&canInsert != 0, Updatable: r.Updatable&canUpdate != 0, Deletable: r.Updatable&canDelete != 0,
+			RowSecurity: r.Secured, ForceRowSecurity: r.Forced,
+			PrimaryKey: r.PrimaryKey, Unique: r.Unique, ForeignKeys: r.ForeignKeys, Comment: r.Comment,
+			Columns: make([]Column, 0, len(r.Columns)),
+			columns: make(map[string]int, len(r.Columns)),
+		}
+		for i, c := range r.Columns {
+			relation.Columns = append(relation.Columns, Column{
+				Name: c.Name, Position: c.Position, Type: s.types[c.Type], TypeName: c.TypeName,
+				Nullable: !c.NotNull, Default: c.Default, Generated: c.Generated,
+				Identity: Identity(letter(c.Identity)), Sequence: c.Sequence, Updatable: c.Updatable, Comment: c.Comment,
+			})
+			relation.columns[c.Name] = i
+		}
+		s.relations[name{r.Schema, r.Name}] = relation
+	}
+	return s, nil
+}
+
+func letter(s string) byte {
+	if s == "" {
+		return 0
+	}
+	return s[0]
+}

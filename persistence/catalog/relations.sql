@@ -1,0 +1,101 @@
+-- The exposed schema as one JSON document; $1 has the exposed schemas. Every list
+-- is ordered, so that an unchanged schema gives the same text.
+WITH RECURSIVE relation AS (
+  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.relrowsecurity, c.relforcerowsecurity
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+), attribute AS (
+  SELECT a.*
+  FROM pg_catalog.pg_attribute a
+  JOIN relation r ON r.oid = a.attrelid
+  WHERE a.attnum > 0 AND NOT a.attisdropped
+), type AS (
+  SELECT t.* FROM pg_catalog.pg_type t WHERE t.oid IN (SELECT atttypid FROM attribute)
+  UNION
+  -- What domains, arrays and ranges are made of.
+  SELECT t.*
+  FROM type o
+  LEFT JOIN pg_catalog.pg_range g ON o.oid IN (g.rngtypid, g.rngmultitypid)
+  JOIN pg_catalog.pg_type t ON t.oid IN (o.typelem, o.typbasetype, g.rngsubtype)
+), keys AS (
+  -- Constraints, and the unique indexes that ON CONFLICT can use like one.
+  SELECT i.indrelid, i.indisprimary, x.relname AS name,
+    (SELECT json_agg(a.attname ORDER BY k.ord)
+     FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, ord)
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+     WHERE k.ord <= i.indnkeyatts) AS columns
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+  JOIN relation r ON r.oid = i.indrelid
+  WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
+    AND 0 <> ALL ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+)
+SELECT json_build_object(
+  'relations', coalesce((SELECT json_agg(json_build_object(
+    'oid', r.oid::pg_catalog.int8,
+    'schema', r.nspname,
+    'name', r.relname,
+    'kind', r.relkind,
+    'partition', r.relispartition,
+    'updatable', pg_catalog.pg_relation_is_updatable(r.oid, true),
+    'secured', r.relrowsecurity,
+    'forced', r.relforcerowsecurity,
+    'comment', coalesce(pg_catalog.obj_description(r.oid, 'pg_class'), ''),
+    'columns', coalesce((SELECT json_agg(json_build_object(
+        'name', a.attname,
+        'position', a.attnum,
+        'type', a.atttypid::pg_catalog.int8,
+        'type_name', pg_catalog.format_type(a.atttypid, a.atttypmod),
+        'not_null', a.attnotnull OR (SELECT t.typtype = 'd' AND t.typnotnull FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid),
+        'default', CASE WHEN a.attgenerated = '' THEN coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
+        'generated', a.attgenerated <> '',
+        'identity', a.attidentity,
+        'sequence', coalesce((SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname)
+          FROM pg_catalog.pg_depend p
+          JOIN pg_catalog.pg_class s ON s.oid = p.objid AND s.relkind = 'S'
+          JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+          WHERE p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
+          ORDER BY s.oid LIMIT 1), ''),
+        'updatable', pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, true) OR r.relkind IN ('r', 'p'),
+        'comment', coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '')
+      ) ORDER BY a.attnum)
+      FROM attribute a
+      LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE a.attrelid = r.oid), '[]'),
+    'primary_key', (SELECT k.columns FROM keys k WHERE k.indrelid = r.oid AND k.indisprimary),
+    'unique', (SELECT json_agg(json_build_object('name', k.name, 'columns', k.columns) ORDER BY k.name)
+      FROM keys k WHERE k.indrelid = r.oid AND NOT k.indisprimary),
+    'foreign_keys', (SELECT json_agg(json_build_object(
+        'name', f.conname,
+        'columns', (SELECT json_agg(a.attname ORDER BY k.ord)
+          FROM unnest(f.conkey) WITH ORDINALITY k (attnum, ord)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = k.attnum),
+        'schema', tn.nspname,
+        'table', t.relname,
+        'referenced', (SELECT json_agg(a.attname ORDER BY k.ord)
+          FROM unnest(f.confkey) WITH ORDINALITY k (attnum, ord)
+          JOIN pg_catalog.pg_attribute a ON a.attrelid = f.confrelid AND a.attnum = k.attnum)
+      ) ORDER BY f.conname)
+      FROM pg_catalog.pg_constraint f
+      JOIN pg_catalog.pg_class t ON t.oid = f.confrelid
+      JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+      -- A partitioned target makes one constraint per partition; one is enough.
+      WHERE f.conrelid = r.oid AND f.contype = 'f'
+        AND (f.conparentid = 0 OR NOT EXISTS (
+          SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = f.conparentid AND p.conrelid = f.conrelid)))
+  ) ORDER BY r.nspname, r.relname) FROM relation r), '[]'),
+  'types', coalesce((SELECT json_agg(json_build_object(
+    'oid', t.oid::pg_catalog.int8,
+    'schema', n.nspname,
+    'name', t.typname,
+    'kind', CASE WHEN t.typcategory = 'A' AND t.typtype = 'b' THEN 'a' ELSE t.typtype::text END,
+    'category', t.typcategory,
+    'element', coalesce((SELECT g.rngsubtype::pg_catalog.int8 FROM pg_catalog.pg_range g WHERE t.oid IN (g.rngtypid, g.rngmultitypid)),
+      CASE WHEN t.typcategory = 'A' THEN t.typelem::pg_catalog.int8 ELSE 0 END),
+    'base', t.typbasetype::pg_catalog.int8,
+    'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid)
+  ) ORDER BY t.oid) FROM type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace), '[]')
+)::text

@@ -8,6 +8,7 @@ package identity
 
 import (
 	"encoding/json"
+	"strings"
 
 	"fluxbase/persistence/account"
 	"fluxbase/persistence/caller"
@@ -17,6 +18,15 @@ import (
 type Client struct {
 	IP        string
 	UserAgent string
+}
+
+// maxUserAgent keeps a header of any length out of the sessions.
+const maxUserAgent = 500
+
+// ClientOf makes a Client; whatever cannot be stored of a user agent is left out.
+func ClientOf(ip, userAgent string) Client {
+	agent := []rune(strings.ReplaceAll(strings.ToValidUTF8(userAgent, ""), "\x00", ""))
+	return Client{IP: ip, UserAgent: string(agent[:min(len(agent), maxUserAgent)])}
 }
 
 // SignUp makes an account and signs it in: Granted, or SIGNUP_DISABLED,

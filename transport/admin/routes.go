@@ -83,7 +83,7 @@ func (h handler) setup(r *route.Request) error {
 		return err
 	}
 	return h.grant(r, 201, operator.Setup{
-		Email: body.Email, Password: body.Password, Name: body.Name, Token: body.SetupToken, Client: client(r),
+		Email: body.Email, Password: body.Password, Name: body.Name, Token: body.SetupToken, Client: identity.ClientOf(r.IP(), r.Header("User-Agent")),
 	})
 }
 
@@ -101,7 +101,7 @@ func (h handler) login(r *route.Request) error {
 	case body.Password == "":
 		return fault.New(fault.MissingRequiredField, "Password is required")
 	}
-	return h.grant(r, 200, operator.SignIn{Email: body.Email, Password: body.Password, Client: client(r)})
+	return h.grant(r, 200, operator.SignIn{Email: body.Email, Password: body.Password, Client: identity.ClientOf(r.IP(), r.Header("User-Agent"))})
 }
 
 func (h handler) refresh(r *route.Request) error {
@@ -145,12 +145,4 @@ func (h handler) logout(r *route.Request) error {
 func (h handler) me(r *route.Request) error {
 	c := r.Caller()
 	return r.JSON(200, map[string]any{"user": map[string]string{"id": c.UserID, "email": c.Email, "role": string(c.Role)}})
-}
-
-// maxUserAgent keeps a header of any length out of the sessions table.
-const maxUserAgent = 500
-
-func client(r *route.Request) identity.Client {
-	agent := []rune(r.Header("User-Agent"))
-	return identity.Client{IP: r.IP(), UserAgent: string(agent[:min(len(agent), maxUserAgent)])}
 }

@@ -110,7 +110,7 @@ func (h handler) signUp(r *route.Request) error {
 		return err
 	}
 	g, err := kernel.Ask[identity.Granted](r.Context(), r.Tenant().Identity, identity.SignUp{
-		Email: body.Email, Password: body.Password, UserMetadata: body.UserMetadata, Client: client(r),
+		Email: body.Email, Password: body.Password, UserMetadata: body.UserMetadata, Client: identity.ClientOf(r.IP(), r.Header("User-Agent")),
 	})
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (h handler) signIn(r *route.Request) error {
 		return err
 	}
 	g, err := kernel.Ask[identity.Granted](r.Context(), r.Tenant().Identity, identity.SignIn{
-		Email: body.Email, Password: body.Password, Client: client(r),
+		Email: body.Email, Password: body.Password, Client: identity.ClientOf(r.IP(), r.Header("User-Agent")),
 	})
 	if err != nil {
 		return err
@@ -233,12 +233,4 @@ func require(pairs ...string) error {
 		}
 	}
 	return nil
-}
-
-// maxUserAgent keeps a header of any length out of the sessions table.
-const maxUserAgent = 500
-
-func client(r *route.Request) identity.Client {
-	agent := []rune(r.Header("User-Agent"))
-	return identity.Client{IP: r.IP(), UserAgent: string(agent[:min(len(agent), maxUserAgent)])}
 }

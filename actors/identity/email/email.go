@@ -20,10 +20,10 @@ const (
 // fault.
 func Normalize(address string) (string, error) {
 	a := Fold(address)
-	if n := len(a); n < minLength || n > maxLength || !utf8.ValidString(address) {
+	if n := len(a); n < minLength || n > maxLength {
 		return "", invalid()
 	}
-	if strings.ContainsAny(a, "<>[]\"'\\ \t\r\n\x00") {
+	if strings.ContainsAny(a, "<>[]\"'\\ \t\r\n") {
 		return "", invalid()
 	}
 	parsed, err := mail.ParseAddress(a)
@@ -40,6 +40,12 @@ func Normalize(address string) (string, error) {
 
 // Fold gives the form in which addresses are compared, without judging them: a
 // sign-in with an impossible address must look like one with an unknown address.
-func Fold(address string) string { return strings.ToLower(strings.TrimSpace(address)) }
+// Text that PostgreSQL cannot hold folds to "", which is nobody's address.
+func Fold(address string) string {
+	if !utf8.ValidString(address) || strings.ContainsRune(address, 0) {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSpace(address))
+}
 
 func invalid() error { return fault.New(fault.InvalidInput, "Email address is not valid") }

@@ -41,7 +41,7 @@ func (l *Log) Open(ctx context.Context) (epoch string, err error) {
 		var stored, current string
 		var marked bool
 		err := c.QueryRow(ctx, `SELECT epoch, realtime.current_epoch(), EXISTS (
-			SELECT FROM pg_event_trigger WHERE evtfoid = 'realtime.follow_ddl'::regproc AND evtenabled <> 'D' AND evtevent = 'ddl_command_end')
+			SELECT FROM pg_event_trigger WHERE evtfoid = to_regproc('fluxbase.announce_schema') AND evtenabled <> 'D' AND evtevent = 'ddl_command_end')
 			FROM realtime.log_state`).Scan(&stored, &current, &marked)
 		if err != nil {
 			return err

@@ -316,3 +316,21 @@ func (j *judgement) read(s *step, rows pgx.Rows) error {
 	}
 	return nil
 }
+
+// CheckValues asks PostgreSQL whether a filter's values fit the columns that they
+// are compared with, on behalf of the caller who filters.
+func (l *Log) CheckValues(ctx context.Context, t *Table, c caller.Caller, filter query.Condition) error {
+	j := judgement{log: l, table: t, images: []Image{{JSON: json.RawMessage("{}")}}}
+	j.answers = []Answer{{Visible: make([]bool, 1), Matches: [][]bool{make([]bool, 1)}}}
+	text, args, err := j.imageStatement("true", []query.Condition{filter}, []int{0})
+	if err != nil {
+		return err
+	}
+	err = l.db.RunEach(ctx, []db.Run{{Caller: c, Timeout: verdictTimeout, ReadOnly: true, Statements: []db.Statement{{SQL: text, Args: args}}}})[0]
+	// Class 22 are values that do not fit, 42 operators that do not exist. What
+	// else fails does so on the row without values, not for the filter.
+	if class := sqlState(err); len(class) == 5 && (class[:2] == "22" || class[:2] == "42") {
+		return fault.Newf(fault.InvalidInput, "invalid filter: %s", fault.From(err).Message).WithCause(err)
+	}
+	return nil
+}

@@ -52,6 +52,8 @@ var (
 	grantsSQL string
 	//go:embed bootstrap/event_trigger.sql
 	eventTriggerSQL string
+	//go:embed bootstrap/log_trigger.sql
+	logTriggerSQL string
 )
 
 // Run makes the roles and logins of the server, and what only an administrator
@@ -156,6 +158,12 @@ func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
 				return err
 			}
 			r.Missing = append(r.Missing, "new tables in schema public are not granted to the API roles: "+err.Error())
+		}
+		if _, err := c.Exec(ctx, logTriggerSQL); err != nil {
+			if !refused(err) {
+				return err
+			}
+			r.Missing = append(r.Missing, "the triggers of the change log cannot be put on new tables: "+err.Error())
 		}
 		_, err := c.Exec(ctx, eventTriggerSQL)
 		switch {

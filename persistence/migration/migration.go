@@ -93,7 +93,7 @@ func up(ctx context.Context, owner *pgx.ConnConfig, set Set) ([]Applied, error) 
 // changes.
 func Hash() string {
 	h := sha256.New()
-	for _, text := range []string{databaseSQL, grantsSQL, eventTriggerSQL, rolesSQL} {
+	for _, text := range []string{databaseSQL, grantsSQL, eventTriggerSQL, logTriggerSQL, rolesSQL} {
 		h.Write([]byte(text))
 	}
 	err := fs.WalkDir(files, ".", func(path string, e fs.DirEntry, err error) error {

@@ -149,15 +149,41 @@ LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
 $$;
 -- +goose StatementEnd
 
--- Marks that a statement begins at this trigger depth: what its triggers log
--- from here on is caused by it. Fires only after a nested entry was logged in
--- the transaction, so that ordinary statements do not pay for it.
+-- Notes where the log stood when a statement began: what its triggers log comes
+-- behind that. Fires only once a nested entry was logged in the transaction, so
+-- that ordinary statements do not pay for it. The notes are stacks, one per
+-- relation and trigger depth.
 -- +goose StatementBegin
 CREATE FUNCTION realtime.begin_statement() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+DECLARE
+  stack text := format('realtime.begun_%s_%s', TG_RELID, pg_trigger_depth());
 BEGIN
-  PERFORM set_config('realtime.nested_' || pg_trigger_depth(), '', true);
+  PERFORM set_config(stack, concat_ws(',', nullif(current_setting(stack, true), ''), coalesce(pg_sequence_last_value('realtime.change_id'), 0)), true);
   RETURN NULL;
+END $$;
+-- +goose StatementEnd
+
+-- Takes the newest note of begin_statement off its stack; 0 when the statement
+-- began before there was a nested entry. The statements of a foreign key's action
+-- begin one level deeper than their AFTER triggers run.
+-- +goose StatementBegin
+CREATE FUNCTION realtime.statement_begun(relation oid, level integer) RETURNS bigint
+LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE
+  stack text;
+  notes text[];
+BEGIN
+  FOR d IN level .. level + 1 LOOP
+    stack := format('realtime.begun_%s_%s', relation, d);
+    notes := string_to_array(current_setting(stack, true), ',');
+    IF cardinality(notes) > 0 THEN
+      PERFORM set_config(stack, array_to_string(trim_array(notes, 1), ','), true);
+      -- Settings can be written by anybody.
+      RETURN coalesce(substring(notes[cardinality(notes)] FROM '^[0-9]{1,18}$')::bigint, 0);
+    END IF;
+  END LOOP;
+  RETURN 0;
 END $$;
 -- +goose StatementEnd
 
@@ -190,26 +216,39 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Puts the entries first_id..last_id of a statement before the entries that its own
--- triggers logged ahead of it, and tells the statements around it. The marks are
--- settings that the writer could set too; a mark that names no entry of this
--- transaction is ignored.
+-- Puts the entries that a statement has just logged before those that its own
+-- triggers logged ahead of it. The setting realtime.nested holds the greatest
+-- depth of the transaction's entries, if it is more than 1.
 --
 -- A row trigger that fires BEFORE may write the same row first (delete what has
 -- the key, say). Such an entry is known by its image: it did not start from
 -- what the statement wrote, so the statement's entry comes before the first
 -- nested entry of its row that did, and stays where it is when none did.
 -- +goose StatementBegin
-CREATE FUNCTION realtime.order_nested(of_table integer, relation oid, level integer, first_id bigint, last_id bigint) RETURNS void
+CREATE FUNCTION realtime.order_nested(of_table integer, relation oid, level integer, logged bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = '' AS $$
 DECLARE
-  mark  bigint;
-  start bigint := first_id;
-  outer_mark text;
-  keys  text[];
+  deepest  integer := coalesce(substring(current_setting('realtime.nested', true) FROM '^[0-9]{1,4}$')::integer, 1);
+  begun    bigint  := realtime.statement_begun(relation, level);
+  first_id bigint;
+  last_id  bigint;
+  mark     bigint;
+  keys     text[];
 BEGIN
-  mark := substring(current_setting('realtime.nested_' || level, true) FROM '^[0-9]{1,18}$')::bigint;
-  IF mark < first_id AND EXISTS (SELECT FROM realtime.changes WHERE ord = mark AND xid = pg_current_xact_id()) THEN
+  IF logged = 0 THEN
+    RETURN;
+  END IF;
+  IF level > deepest THEN
+    PERFORM set_config('realtime.nested', level::text, true);
+    RETURN;
+  END IF;
+  IF level = deepest THEN
+    RETURN;
+  END IF;
+  SELECT min(id), max(id) INTO first_id, last_id FROM realtime.last_logged(logged) AS id;
+  SELECT min(ord) INTO mark FROM realtime.changes
+   WHERE ord > begun AND ord < first_id AND xid = pg_current_xact_id() AND depth > level;
+  IF mark IS NOT NULL THEN
     keys := realtime.key_columns(relation);
     WITH mine AS MATERIALIZED (
       SELECT id, record::text AS image, realtime.image_key(coalesce(record, old_record), keys) AS key
@@ -229,16 +268,6 @@ BEGIN
       FROM place p
      WHERE c.xid = pg_current_xact_id() AND c.ord BETWEEN first_id AND last_id AND c.id = p.id
        AND (p.touching = 0 OR p.before IS NOT NULL);
-    start := mark;
-  END IF;
-  FOR d IN 1 .. level - 1 LOOP
-    outer_mark := substring(current_setting('realtime.nested_' || d, true) FROM '^[0-9]{1,18}$');
-    IF outer_mark IS NULL OR outer_mark::bigint > start THEN
-      PERFORM set_config('realtime.nested_' || d, start::text, true);
-    END IF;
-  END LOOP;
-  IF level > 1 THEN
-    PERFORM set_config('realtime.nested', 'y', true);
   END IF;
 END $$;
 -- +goose StatementEnd
@@ -321,20 +350,17 @@ BEGIN
     IF mark IS NOT NULL
        AND EXISTS (SELECT FROM realtime.changes WHERE ord = mark AND xid = pg_current_xact_id() AND table_id = of_table AND type = 'T')
        AND NOT EXISTS (SELECT FROM realtime.changes WHERE ord > mark AND xid = pg_current_xact_id() AND table_id = of_table) THEN
-      RETURN NULL;
+      mark := -mark;
     END IF;
     INSERT INTO realtime.changes (slot, id, ord, table_id, type, depth)
     SELECT pg_sequence_last_value('realtime.ring_slot'), i.id, i.id, of_table, 'T', level
       FROM (SELECT nextval('realtime.change_id') AS id) i
+     WHERE mark IS NULL OR mark >= 0
     RETURNING set_config('realtime.emptied_' || of_table, id::text, true)::bigint INTO mark;
   END CASE;
 
   GET DIAGNOSTICS logged = ROW_COUNT;
-  IF logged = 0 THEN
-    RETURN NULL;
-  END IF;
-
-  IF current_setting('realtime.cut', true) = 'y' THEN
+  IF logged > 0 AND current_setting('realtime.cut', true) = 'y' THEN
     PERFORM set_config('realtime.cut', '', true);
     keys := realtime.key_columns(coalesce(pg_partition_root(TG_RELID), TG_RELID));
     IF TG_OP <> 'DELETE' THEN
@@ -345,8 +371,11 @@ BEGIN
     END IF;
   END IF;
 
-  IF level > 1 OR current_setting('realtime.nested', true) = 'y' THEN
-    PERFORM realtime.order_nested(of_table, TG_RELID, level, min(id), max(id)) FROM realtime.last_logged(logged) AS id;
+  IF level > 1 OR current_setting('realtime.nested', true) <> '' THEN
+    PERFORM realtime.order_nested(of_table, TG_RELID, level, logged);
+  END IF;
+  IF logged = 0 THEN
+    RETURN NULL;
   END IF;
 
   -- realtime.ring_doorbell(), written out: a call costs every statement.
@@ -449,7 +478,8 @@ CREATE FUNCTION realtime.wanted_triggers(of_table integer)
 RETURNS TABLE (member oid, name text, event text, arguments text[])
 LANGUAGE sql STABLE SET search_path = '' AS $$
   SELECT m.member, realtime.trigger_name(r.table_name) || '_' || lower(e.event), e.event,
-         ARRAY[r.id::text, s.max_image_bytes::text, CASE root.relkind WHEN 'p' THEN 'partitioned' ELSE 'plain' END]
+         ARRAY[r.id::text, s.max_image_bytes::text, CASE root.relkind WHEN 'p' THEN 'partitioned' ELSE 'plain' END,
+               CASE e.event WHEN 'BEGIN' THEN array_to_string(r.events, ' ') ELSE '' END]
     FROM realtime.schema_registry r
     JOIN pg_class root ON root.oid = r.relation
    CROSS JOIN realtime.log_state s
@@ -480,60 +510,23 @@ BEGIN
                         WHERE w.member = t.tgrelid AND w.name = t.tgname
                           AND encode(t.tgargs, 'escape') = array_to_string(w.arguments, '\000') || '\000')
   LOOP
-    PERFORM realtime.drop_trigger(one.tgrelid, one.tgname);
+    PERFORM fluxbase.drop_log_trigger(one.tgrelid, one.tgname);
   END LOOP;
   FOR one IN
     SELECT w.* FROM realtime.wanted_triggers(of_table) w
      WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = w.member AND t.tgname = w.name)
      ORDER BY w.member
   LOOP
-    PERFORM realtime.create_trigger(one.member, one.name, one.event, one.arguments);
+    PERFORM fluxbase.create_log_trigger(one.member, one.name, one.event, one.arguments);
   END LOOP;
 END $$;
 -- +goose StatementEnd
 
--- Makes or removes one trigger. They stand apart because a table may belong to
--- anybody: bootstrap gives them to the superuser, who alone may put a trigger on
--- every table; they can do nothing but this. Where there is no superuser they
--- act as the migration role, which then needs TRIGGER on the table to make one
--- and to own it to remove one.
+-- Called by the event trigger of bootstrap for every DDL command, inside it.
+-- Keeps names, partitions and triggers as they should be, and writes the marker.
+-- event and tag are those of the event trigger.
 -- +goose StatementBegin
-CREATE FUNCTION realtime.create_trigger(member oid, name text, event text, arguments text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-DECLARE
-  args text := (SELECT string_agg(quote_literal(a), ', ') FROM unnest(arguments) AS a);
-BEGIN
-  CASE event
-  WHEN 'BEGIN' THEN
-    EXECUTE format($f$CREATE TRIGGER %I BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT
-      WHEN (pg_catalog.current_setting('realtime.nested', true) = 'y') EXECUTE FUNCTION realtime.begin_statement(%s)$f$, name, member::regclass, args);
-  WHEN 'TRUNCATE' THEN
-    EXECUTE format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, args);
-  WHEN 'INSERT' THEN
-    EXECUTE format('CREATE TRIGGER %I AFTER INSERT ON %s REFERENCING NEW TABLE AS realtime_new FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, args);
-  WHEN 'UPDATE' THEN
-    EXECUTE format('CREATE TRIGGER %I AFTER UPDATE ON %s REFERENCING OLD TABLE AS realtime_old NEW TABLE AS realtime_new FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, args);
-  WHEN 'DELETE' THEN
-    EXECUTE format('CREATE TRIGGER %I AFTER DELETE ON %s REFERENCING OLD TABLE AS realtime_old FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, args);
-  END CASE;
-END $$;
--- +goose StatementEnd
-
--- +goose StatementBegin
-CREATE FUNCTION realtime.drop_trigger(member oid, name text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-BEGIN
-  IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = member AND tgname = name
-                AND tgfoid IN ('realtime.log_change'::regproc, 'realtime.begin_statement'::regproc)) THEN
-    EXECUTE format('DROP TRIGGER %I ON %s', name, member::regclass);
-  END IF;
-END $$;
--- +goose StatementEnd
-
--- Runs at the end of every DDL command that may matter: keeps names, partitions
--- and triggers as they should be and writes the marker.
--- +goose StatementBegin
-CREATE FUNCTION realtime.follow_ddl() RETURNS event_trigger
+CREATE FUNCTION realtime.schema_changed(event text, tag text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
   touched integer[];
@@ -543,43 +536,37 @@ BEGIN
     RETURN;
   END IF;
 
-  IF TG_EVENT = 'sql_drop' THEN
+  IF event = 'sql_drop' THEN
     WITH gone AS (
       UPDATE realtime.schema_registry r SET realtime_enabled = false, relation = NULL, updated_at = now()
         FROM pg_event_trigger_dropped_objects() d
        WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0 AND d.objid = r.relation
       RETURNING r.id)
     SELECT array_agg(id) INTO touched FROM gone;
-    IF touched IS NOT NULL OR TG_TAG IN ('DROP POLICY', 'DROP OWNED') THEN
-      PERFORM realtime.log_marker(lower(TG_TAG), touched);
+    IF touched IS NOT NULL OR tag IN ('DROP POLICY', 'DROP OWNED') THEN
+      PERFORM realtime.log_marker(lower(tag), touched);
     END IF;
     RETURN;
   END IF;
 
-  SELECT array_agg(DISTINCT r.id) INTO touched
-    FROM pg_event_trigger_ddl_commands() d
-    LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
-    LEFT JOIN pg_index x ON d.classid = 'pg_class'::regclass AND x.indexrelid = d.objid
-    JOIN realtime.schema_registry r
-      ON r.relation IN (coalesce(p.polrelid, x.indrelid, d.objid), pg_partition_root(coalesce(p.polrelid, x.indrelid, d.objid)))
-   WHERE d.classid IN ('pg_policy'::regclass, 'pg_class'::regclass);
-
-  IF touched IS NULL THEN
-    -- A partition that was detached, a GRANT, a renamed schema or type: these do
-    -- not say which enabled table they are about.
-    IF TG_TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'ALTER POLICY', 'CREATE POLICY', 'CREATE INDEX') THEN
-      RETURN;
-    END IF;
+  IF tag IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE POLICY', 'ALTER POLICY') THEN
+    SELECT array_agg(DISTINCT r.id) INTO touched
+      FROM pg_event_trigger_ddl_commands() d
+      LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
+      JOIN realtime.schema_registry r
+        ON r.relation IN (coalesce(p.polrelid, d.objid), pg_partition_root(coalesce(p.polrelid, d.objid)))
+     WHERE d.classid IN ('pg_policy'::regclass, 'pg_class'::regclass);
+  ELSIF tag IN ('GRANT', 'REVOKE', 'ALTER SCHEMA', 'ALTER TYPE', 'ALTER DOMAIN') THEN
+    -- These do not say which tables they are about.
+    touched := ARRAY(SELECT id FROM realtime.schema_registry WHERE relation IS NOT NULL);
+  END IF;
+  IF cardinality(touched) > 0 THEN
     PERFORM realtime.follow_names();
-    PERFORM realtime.log_marker(lower(TG_TAG), (SELECT array_agg(id) FROM realtime.schema_registry WHERE realtime_enabled));
-    RETURN;
+    FOREACH one IN ARRAY touched LOOP
+      PERFORM realtime.sync_triggers(one);
+    END LOOP;
+    PERFORM realtime.log_marker(lower(tag), touched);
   END IF;
-
-  PERFORM realtime.follow_names();
-  FOREACH one IN ARRAY touched LOOP
-    PERFORM realtime.sync_triggers(one);
-  END LOOP;
-  PERFORM realtime.log_marker(lower(TG_TAG), touched);
 END $$;
 -- +goose StatementEnd
 
@@ -720,7 +707,9 @@ END $$;
 REVOKE ALL ON ALL TABLES IN SCHEMA realtime FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA realtime FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA realtime FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION realtime.schema_changed(text, text) TO fluxbase_ddl;
 
 -- +goose Down
 DROP SCHEMA realtime CASCADE;
 CREATE SCHEMA realtime;
+GRANT USAGE ON SCHEMA realtime TO service_role, fluxbase_ddl;

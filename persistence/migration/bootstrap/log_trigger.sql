@@ -1,0 +1,36 @@
+-- Make and remove the triggers of the change log. A table may belong to anybody,
+-- and only its owner, the holder of TRIGGER on it, or a superuser may put a
+-- trigger there: these run as the administrator, can do nothing but this, and
+-- obey fluxbase_owner only. What they attach runs as fluxbase_owner.
+CREATE OR REPLACE FUNCTION fluxbase.create_log_trigger(member oid, name text, event text, arguments text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  given text := (SELECT string_agg(quote_literal(a), ', ') FROM unnest(arguments) AS a);
+BEGIN
+  EXECUTE CASE event
+    -- Only for what is logged: each beginning has an end. The fourth argument
+    -- lists the events.
+    WHEN 'BEGIN' THEN format($f$CREATE TRIGGER %I BEFORE %s ON %s FOR EACH STATEMENT
+      WHEN (pg_catalog.current_setting('realtime.nested', true) <> '') EXECUTE FUNCTION realtime.begin_statement(%s)$f$, name,
+      (SELECT string_agg(e, ' OR ') FROM (VALUES ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS v (e)
+        WHERE e = ANY (string_to_array(arguments[4], ' ')) OR e = 'TRUNCATE' AND 'DELETE' = ANY (string_to_array(arguments[4], ' '))), member::regclass, given)
+    WHEN 'TRUNCATE' THEN format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
+    WHEN 'INSERT' THEN format('CREATE TRIGGER %I AFTER INSERT ON %s REFERENCING NEW TABLE AS realtime_new FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
+    WHEN 'UPDATE' THEN format('CREATE TRIGGER %I AFTER UPDATE ON %s REFERENCING OLD TABLE AS realtime_old NEW TABLE AS realtime_new FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
+    WHEN 'DELETE' THEN format('CREATE TRIGGER %I AFTER DELETE ON %s REFERENCING OLD TABLE AS realtime_old FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
+  END;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION fluxbase.drop_log_trigger(member oid, name text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = member AND t.tgname = name
+                AND t.tgfoid IN (to_regproc('realtime.log_change'), to_regproc('realtime.begin_statement'))) THEN
+    EXECUTE format('DROP TRIGGER %I ON %s', name, member::regclass);
+  END IF;
+END
+$$;
+
+REVOKE ALL ON FUNCTION fluxbase.create_log_trigger(oid, text, text, text[]), fluxbase.drop_log_trigger(oid, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION fluxbase.create_log_trigger(oid, text, text, text[]), fluxbase.drop_log_trigger(oid, text) TO fluxbase_owner;

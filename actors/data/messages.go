@@ -2,8 +2,7 @@
 //
 // It is a pool of workers (Worker) that each take one message, compile its query
 // against the tenant's catalogue and run it on the caller's behalf, in one round
-// trip to PostgreSQL. A worker keeps no state between messages; the compiled
-// plans are shared by all workers of the tenant.
+// trip to PostgreSQL. A worker keeps no state between messages.
 package data
 
 import (
@@ -15,9 +14,6 @@ import (
 type List struct {
 	Caller caller.Caller
 	Query  *query.Select
-	// Text, when not empty, is the request text that Query was parsed from: lists
-	// with equal Text have equal queries, so that a plan can serve them all.
-	Text string
 }
 
 // Get reads the one row that ID addresses. Query holds what is wanted of it and
@@ -27,8 +23,6 @@ type Get struct {
 	Caller caller.Caller
 	ID     string
 	Query  *query.Select
-	// Text is as in List; the ID is no part of it.
-	Text string
 }
 
 // Create inserts rows. The reply is a *Written.

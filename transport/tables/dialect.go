@@ -36,6 +36,11 @@ var reserved = map[string]words{
 	"group_by": wordGroup, "on_conflict": wordConflict, "columns": wordColumns, "cursor": 0, "cursor_column": 0,
 }
 
+// credentials are the keys under which the server takes credentials from a query
+// string. They were used before we come; what reads as a condition on a column
+// of such a name is one.
+var credentials = map[string]bool{"token": true, "apikey": true, "clientkey": true}
+
 // request is what a query string of the native dialect says.
 type request struct {
 	fields   query.Projection
@@ -62,6 +67,11 @@ func parse(raw string, allowed words) (*request, error) {
 	for _, p := range params {
 		word, isReserved := reserved[p.key]
 		if !isReserved {
+			if credentials[p.key] {
+				if _, err := condition(p); err != nil {
+					continue
+				}
+			}
 			conditions = append(conditions, p)
 			continue
 		}

@@ -25,6 +25,11 @@ func TestParse(t *testing.T) {
 	} else if all := r.where.(query.And); all[0].(*query.Compare).Value != "a b+c d" || all[1].(*query.Compare).Path.Column != "order" || all[2].(*query.Compare).Path.Column != "order" {
 		t.Errorf("escapes and quotes: %#v", all)
 	}
+	if r, err = parse("token=eyJhbGciOiJIUzI1NiJ9.e30.x&apikey=abc&clientkey=eq.1", listWords); err != nil {
+		t.Fatal(err)
+	} else if cmp, ok := r.where.(*query.Compare); !ok || cmp.Path.Column != "clientkey" {
+		t.Errorf("credentials: %#v", r.where)
+	}
 	if r, err = parse("", listWords); err != nil || r.where != nil || r.page.Limit != query.NoLimit {
 		t.Errorf("nothing: %+v, %v", r, err)
 	}

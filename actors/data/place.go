@@ -1,0 +1,40 @@
+package data
+
+import (
+	"fluxbase/persistence/catalog"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
+)
+
+// Place is what a path names: a relation, or one row of it.
+type Place struct {
+	Relation query.Relation
+	ID       string
+	// ByID tells that the path names a row.
+	ByID bool
+}
+
+// Public is the relation of that name in the schema public.
+func Public(name string) query.Relation { return query.Relation{Schema: "public", Name: name} }
+
+// Actions are the last segments of a path that never name a row or a relation.
+var actions = map[string]bool{"query": true, "bulk": true, "export": true}
+
+// Locate says what two segments of a path name: schema and relation when there
+// is such a relation, else a relation of the default schema and an id. With
+// neither the fault is TABLE_NOT_FOUND.
+func Locate(c *catalog.Catalog, first, second string) (Place, error) {
+	current := c.Current()
+	if actions[second] {
+		return Place{}, fault.Newf(fault.NotFound, "%s is not served for tables", second)
+	}
+	named := query.Relation{Schema: first, Name: second}
+	if _, ok := current.Relation(first, second); ok {
+		return Place{Relation: named}, nil
+	}
+	if _, ok := current.Relation("public", first); ok {
+		return Place{Relation: Public(first), ID: second, ByID: true}, nil
+	}
+	return Place{}, sql.NotFound(named)
+}

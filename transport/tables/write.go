@@ -1,0 +1,158 @@
+package tables
+
+import (
+	"strconv"
+	"strings"
+
+	"fluxbase/actors/data"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/query"
+	"fluxbase/transport/route"
+)
+
+// create answers a collection's POST.
+func create(r *route.Request, place data.Place) error {
+	q, p, err := written(r, createWords)
+	if err != nil {
+		return err
+	}
+	body, err := query.ReadBody(r.Body())
+	if err != nil {
+		return err
+	}
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Query: &query.Insert{
+		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.missing, Conflict: p.conflict, ConflictTarget: q.conflict,
+		Returning: p.rows(q, true),
+	}})
+	if err != nil {
+		return err
+	}
+	status := 201
+	if w.Affected == 0 && body.Rows > 0 {
+		status = 200 // duplicates that were left as they are
+	}
+	if w.JSON == nil {
+		w.JSON = []byte("null")
+	}
+	return p.answer(r, status, w)
+}
+
+// update answers a collection's PATCH.
+func update(r *route.Request, place data.Place) error {
+	q, p, err := written(r, changeWords)
+	if err != nil {
+		return err
+	}
+	body, err := query.ReadBody(r.Body())
+	if err != nil {
+		return err
+	}
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Update{Caller: r.Caller(), Query: &query.Update{
+		Relation: place.Relation, Body: body, Columns: q.columns, Where: q.where, Order: q.order, Page: q.page, Returning: p.rows(q, true),
+	}})
+	if err != nil {
+		return err
+	}
+	return p.answer(r, 200, w)
+}
+
+// updateOne answers a row's PUT and PATCH, which are the same: a column that the
+// body does not name stays as it is.
+func updateOne(r *route.Request, place data.Place) error {
+	q, p, err := written(r, getWords|wordColumns)
+	if err != nil {
+		return err
+	}
+	body, err := query.ReadBody(r.Body())
+	if err != nil {
+		return err
+	}
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.UpdateOne{Caller: r.Caller(), ID: place.ID, Query: &query.Update{
+		Relation: place.Relation, Body: body, Columns: q.columns, Where: q.where, Page: query.Page{Limit: query.NoLimit}, Returning: p.rows(q, true),
+	}})
+	if err != nil {
+		return err
+	}
+	return p.answer(r, 200, w)
+}
+
+// remove answers a collection's DELETE.
+func remove(r *route.Request, place data.Place) error {
+	q, p, err := written(r, changeWords&^wordColumns)
+	if err != nil {
+		return err
+	}
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Delete{Caller: r.Caller(), Query: &query.Delete{
+		From: place.Relation, Where: q.where, Order: q.order, Page: q.page, Returning: p.rows(q, true),
+	}})
+	if err != nil {
+		return err
+	}
+	if w.JSON != nil {
+		records := make([]byte, 0, len(w.JSON)+40)
+		records = append(records, `{"affected":`...)
+		records = strconv.AppendInt(records, w.Affected, 10)
+		records = append(records, `,"records":`...)
+		records = append(records, w.JSON...)
+		w.JSON = append(records, '}')
+	}
+	return p.answer(r, 200, w)
+}
+
+// removeOne answers a row's DELETE: nothing, unless the row is asked for.
+func removeOne(r *route.Request, place data.Place) error {
+	q, p, err := written(r, getWords)
+	if err != nil {
+		return err
+	}
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.DeleteOne{Caller: r.Caller(), ID: place.ID, Query: &query.Delete{
+		From: place.Relation, Where: q.where, Page: query.Page{Limit: query.NoLimit}, Returning: p.rows(q, false),
+	}})
+	if err != nil {
+		return err
+	}
+	if p.returning == returnDefault || p.returning == returnMinimal {
+		p.apply(r)
+		return r.NoContent()
+	}
+	return p.answer(r, 200, w)
+}
+
+// written reads what all writes have: parameters and preferences.
+func written(r *route.Request, allowed words) (*request, preferences, error) {
+	q, err := parse(r.RawQuery(), allowed)
+	if err != nil {
+		return nil, preferences{}, err
+	}
+	p, err := preferred(r)
+	return q, p, err
+}
+
+// rows says which rows a write reads back. Without a preference that is the
+// method's own habit.
+func (p preferences) rows(q *request, habit bool) query.Returning {
+	wanted := p.returning == returnRepresentation || p.returning == returnDefault && habit
+	return query.Returning{Rows: wanted, Fields: q.fields, Truncate: q.truncate}
+}
+
+// answer sends what a write did: the rows, or their number, or nothing.
+func (p preferences) answer(r *route.Request, status int, w *data.Written) error {
+	p.apply(r)
+	n := strconv.FormatInt(w.Affected, 10)
+	r.SetHeader("Content-Range", "*/"+n)
+	r.SetHeader("X-Affected-Count", n)
+	switch p.returning {
+	case returnMinimal:
+		return r.Raw(status, "text/plain; charset=utf-8", nil)
+	case returnHeaders:
+		return r.RawJSON(status, []byte(`{"affected":`+n+`}`))
+	}
+	return r.RawJSON(status, w.JSON)
+}
+
+// apply tells the client which of its preferences were honoured.
+func (p preferences) apply(r *route.Request) {
+	if len(p.applied) > 0 {
+		r.SetHeader("Preference-Applied", strings.Join(p.applied, ", "))
+	}
+}

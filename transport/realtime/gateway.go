@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -94,7 +93,7 @@ type Gateway struct {
 	writers []*writer
 	next    atomic.Uint32
 	wheel   *wheel
-	sockets sync.WaitGroup
+	sockets atomic.Int64 // open ones
 }
 
 // Start makes a gateway and its loops; Close ends them.
@@ -113,17 +112,16 @@ func (g *Gateway) Drain(ctx context.Context, within time.Duration) error {
 	if _, err := kernel.Ask[int](ctx, g.o.Directory, connection.Drain{Within: within}); err != nil {
 		return err
 	}
-	gone := make(chan struct{})
-	go func() {
-		g.sockets.Wait()
-		close(gone)
-	}()
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for g.sockets.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 // Totals are what this node serves.

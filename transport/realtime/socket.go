@@ -207,5 +207,5 @@ func (k *socket) end() {
 	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{}) != nil {
 		k.actor.Stop()
 	}
-	k.gateway.sockets.Done()
+	k.gateway.sockets.Add(-1)
 }

@@ -28,9 +28,6 @@ type Options struct {
 	Policy               password.Policy
 }
 
-// bodyLimit is plenty for credentials and small enough to read for anybody.
-const bodyLimit = route.LimitAuth
-
 // Routes are the routes of this package.
 func Routes(o Options) []route.Route {
 	h := handler{o}

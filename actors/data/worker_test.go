@@ -170,9 +170,6 @@ func TestRepresentation(t *testing.T) {
 	counted.Count = query.CountExact
 	check("counted list", string(must[*Page](b, &List{Caller: service, Query: counted}).JSON), `[`+want+`]`)
 	check("get", string(must[*Record](b, &Get{Caller: service, ID: "1", Query: selection("kinds", nil)}).JSON), want)
-	var plain string
-	b.QueryRow(`SELECT row_to_json(k.*)::text FROM kinds k`, &plain)
-	check("row_to_json", strings.ReplaceAll(plain, "+00:00", "+00:00"), want)
 
 	// What came out goes in again, as a new row and as an update.
 	copied := strings.Replace(want, `{"id":1`, `{"id":2`, 1)
@@ -191,7 +188,6 @@ func TestRepresentation(t *testing.T) {
 		switch c.typ {
 		case "json", "point", "xml": // no equality
 			continue
-		case "char(5)":
 		}
 		q := selection("kinds", query.And{eq(c.column, c.value), eq("id", "1")})
 		if got := must[*Page](b, &List{Caller: service, Query: q}); got.Rows != 1 {

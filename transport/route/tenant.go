@@ -1,4 +1,18 @@
 package route
 
-// Tenant is where a request goes.
-type Tenant struct{ ID, Slug string }
+import (
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/catalog"
+)
+
+// Tenant is an open tenant as far as requests need it: where its messages go.
+type Tenant struct {
+	// ID is a uuid; Slug is the name in addresses.
+	ID, Slug string
+	Default  bool
+	// Data and Identity are the pools that answer the messages of actors/data and
+	// actors/identity.
+	Data, Identity kernel.Target
+	// Catalog is what the tenant's database has to offer.
+	Catalog *catalog.Catalog
+}

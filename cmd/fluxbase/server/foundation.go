@@ -9,6 +9,7 @@ import (
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/migration"
 	"fluxbase/persistence/seal"
+	"fluxbase/transport/metrics"
 )
 
 // foundation is what everything else stands on.
@@ -56,6 +57,7 @@ func (s *Server) openFoundation(ctx context.Context) error {
 		}
 		logger.Info("migrated the database", "applied", strings.Join(names, " "))
 	}
+	s.metrics = metrics.New()
 	s.system = kernel.NewSystem(kernel.SystemOptions{Logger: logger})
 	s.onStop("actors", s.system.Shutdown)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -28,6 +29,10 @@ type Server struct {
 	source  source
 	foundation
 	credentials
+	cluster
+	tenants tenants
+	sockets
+	front
 
 	keys   Keys
 	failed chan error
@@ -64,12 +69,35 @@ func (s *Server) compose(ctx context.Context) error {
 	for _, open := range []func(context.Context) error{
 		s.openFoundation,
 		s.openCredentials,
+		s.openCluster,
+		s.openTenants,
+		s.openSockets,
+		s.openFront,
+		s.publish,
 	} {
 		if err := open(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// publish tells people and scripts how to reach the node.
+func (s *Server) publish(context.Context) error {
+	c := s.options.Config
+	s.keys = Keys{
+		URL: s.url, AnonKey: s.defaults.Anon, ServiceKey: s.defaults.Service,
+		SetupToken: c.Security.SetupToken.Reveal(), DatabaseURL: s.source.publicURL,
+	}
+	return Runtime{Keys: s.keys, PID: os.Getpid(), MetricsURL: s.metricsURL}.write(c.DataDir)
+}
+
+// fail says that the node cannot go on; only the first reason counts.
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
 }
 
 // onStop registers the undoing of a step of compose.

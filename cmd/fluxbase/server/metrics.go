@@ -1,0 +1,48 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"fluxbase/transport/metrics"
+)
+
+// openMetrics serves Prometheus on a listener of its own. A port that is taken
+// is no reason to serve nobody: it is logged.
+func (s *Server) openMetrics() error {
+	c, logger := s.options.Config.Metrics, s.options.Logger
+	if err := s.watchFigures(); err != nil {
+		return err
+	}
+	if !c.Enabled {
+		return nil
+	}
+	l, err := s.metrics.Listen(metrics.ListenerOptions{
+		Address: net.JoinHostPort(c.Address, strconv.Itoa(c.Port)), Path: c.Path, Token: c.Token.Reveal(), Logger: logger,
+	})
+	if err != nil {
+		logger.Warn("metrics are not served", "error", err)
+		return nil
+	}
+	s.metricsURL = "http://" + l.Address() + c.Path
+	s.onStop("metrics", l.Close)
+	return nil
+}
+
+// watchFigures lets the rooms be measured.
+func (s *Server) watchFigures() error {
+	err := s.metrics.WatchDatabase(func() metrics.Database {
+		var d metrics.Database
+		for _, p := range s.control.Stats() {
+			d.Open += float64(p.Open)
+			d.Idle += float64(p.Open - p.InUse)
+			d.Max += float64(p.Max)
+		}
+		return d
+	})
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}

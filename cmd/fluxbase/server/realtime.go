@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"fluxbase/actors/channel"
+	"fluxbase/actors/connection"
+	"fluxbase/actors/kernel"
+	"fluxbase/actors/presence"
+	"fluxbase/actors/revocation"
+	"fluxbase/transport/realtime"
+)
+
+// sockets are a node's WebSockets and the actors that they talk to.
+type sockets struct {
+	channels, presence, directory kernel.Ref
+	gateway                       *realtime.Gateway
+}
+
+// socketDrain is how long the sockets' ends are spread over when the node stops,
+// so that not all clients return in the same moment.
+const socketDrain = 3 * time.Second
+
+func (s *Server) openSockets(context.Context) error {
+	c := s.options.Config.Realtime
+	channel.RegisterHome(s.placement, channel.HistoryLimits{})
+	presence.RegisterHome(s.placement, s.members, presence.Limits{})
+	var err error
+	if s.sockets.channels, err = s.system.Spawn(channel.RouterProps(s.placement, s.members)); err != nil {
+		return err
+	}
+	if s.sockets.presence, err = s.system.Spawn(presence.RouterProps(s.placement, s.members)); err != nil {
+		return err
+	}
+	s.directory, err = s.system.Spawn(connection.DirectoryProps(connection.DirectoryOptions{
+		Admission: connection.Admission{Total: c.MaxConnections, PerUser: c.MaxConnectionsPerUser, PerIP: c.MaxConnectionsPerIP},
+		Limits:    connection.Limits{Channels: c.Limits.MaxChannels, Subscriptions: c.Limits.MaxSubscriptions},
+		Revoked:   s.verifier.Revoked,
+	}))
+	if err != nil {
+		return err
+	}
+	// A full mailbox has a Recheck in it already.
+	unwatch := s.revoked.Watch(func(revocation.Revoked) { _ = s.directory.Tell(connection.Recheck{}) })
+	s.gateway = realtime.Start(realtime.Options{
+		Directory:         s.directory,
+		Channels:          s.sockets.channels,
+		Tenants:           s.tenants,
+		Tokens:            s.verifier,
+		Services:          s.servicesOf,
+		Disabled:          !c.Enabled || s.options.Config.Scaling.DisableRealtime,
+		QueueBytes:        int(c.ClientQueueBytes),
+		QueueMessages:     c.ClientMessageQueueSize,
+		WriteTimeout:      c.SlowClientTimeout,
+		MessageBytes:      int(c.MaxFrameBytes),
+		MessagesPerSecond: c.Limits.MessagesPerSecond,
+		Logger:            s.options.Logger,
+	})
+	s.onStop("sockets", func(context.Context) error {
+		unwatch()
+		s.gateway.Close()
+		return nil
+	})
+	return nil
+}
+
+// servicesOf tells what the connections of a tenant talk to.
+func (s *Server) servicesOf(ctx context.Context, tenant string) (connection.Services, error) {
+	return connection.Services{Channels: s.sockets.channels, Presence: s.sockets.presence}, nil
+}

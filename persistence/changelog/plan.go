@@ -161,10 +161,12 @@ func (t *Table) view(role caller.DatabaseRole) *View {
 		v.Visibility = Always
 	default:
 		v.Visibility = ByPolicy
-		terms := []string{"((" + strings.Join(permissive, ") OR (") + "))"}
+		// The order in which PostgreSQL asks them.
+		var terms []string
 		for _, e := range restrictive {
 			terms = append(terms, "("+e+")")
 		}
+		terms = append(terms, "(("+strings.Join(permissive, ") OR (")+"))")
 		v.Policy = strings.Join(terms, " AND ")
 	}
 	return v

@@ -1,10 +1,12 @@
 package changelog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,15 +75,16 @@ func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Q
 	// column or that an image does not fit its table, is judged on the row itself.
 	var again []*step
 	for _, s := range j.steps {
-		if s.err != nil && !s.live && t.HasKey() && unfit(s.err) {
-			first := s.err
-			if s = j.step(s.question, s.caller, s.filters, s.first, s.indexes, true); s != nil {
-				s.cause = first
-				again = append(again, s)
-			}
-		} else if s.err != nil {
-			j.answers[s.question].Err = s.err
+		if s.err == nil {
+			continue
 		}
+		if !s.live && t.HasKey() && j.unfit(ctx, s) {
+			next := j.step(s.question, s.caller, s.filters, s.first, s.indexes, true)
+			next.cause = s.err
+			again = append(again, next)
+			continue
+		}
+		j.answers[s.question].Err = s.err
 	}
 	j.run(ctx, again)
 	for _, s := range again {
@@ -105,14 +108,25 @@ func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Q
 	return j.answers
 }
 
-// unfit tells whether an error may come from judging an image rather than from
+// unfit tells whether a step failed because of its images, and not because of
 // the policy or the server.
-func unfit(err error) bool {
-	switch fault.CodeOf(err) {
+func (j *judgement) unfit(ctx context.Context, s *step) bool {
+	switch fault.CodeOf(s.err) {
 	case fault.Timeout, fault.Canceled, fault.Overloaded, fault.ServiceUnavailable:
 		return false
 	}
-	return true
+	if sqlState(s.err) == "42703" { // undefined_column: images have no system columns
+		return true
+	}
+	if j.fits == nil {
+		err := j.log.db.RunEach(ctx, []db.Run{{Caller: s.caller, Timeout: verdictTimeout, ReadOnly: true, Statements: []db.Statement{{
+			SQL:  fmt.Sprintf("SELECT count(*) FROM json_populate_recordset(NULL::%s, $1::text::json)", j.table.from()),
+			Args: []any{j.array(s.indexes)},
+		}}}})[0]
+		fits := err == nil
+		j.fits = &fits
+	}
+	return !*j.fits
 }
 
 type judgement struct {
@@ -124,9 +138,10 @@ type judgement struct {
 	live    []bool
 	answers []Answer
 	steps   []*step
-	// arrays are the images of whole and cut as JSON arrays, made when needed and
-	// shared by all questions.
-	arrays map[bool]string
+	// joined is the whole images as one array, once somebody needed it.
+	joined string
+	// fits tells whether the images fit the table, once somebody had to know.
+	fits *bool
 }
 
 // step is one statement: a question's policies and some of its filters over some
@@ -215,7 +230,11 @@ func (j *judgement) imageStatement(policy string, filters []query.Condition, ind
 // liveStatement asks for the rows themselves by their keys; the policies apply as
 // to any SELECT.
 func (j *judgement) liveStatement(filters []query.Condition, indexes []int) (string, []any, error) {
-	args := []any{j.array(indexes)}
+	keys, err := j.keys(indexes)
+	if err != nil {
+		return "", nil, err
+	}
+	args := []any{keys}
 	var selected, types, names, same []string
 	for i, f := range filters {
 		expression, more, err := sql.Predicate(j.table.relation, f, args)
@@ -247,25 +266,36 @@ LEFT JOIN LATERAL (SELECT %s FROM %s WHERE %s LIMIT 1) AS live ON true ORDER BY 
 		strings.Join(append([]string{"true AS seen"}, selected...), ", "), j.table.from(), strings.Join(same, " AND ")), args, nil
 }
 
-// array is the images as a JSON array.
+// array is the whole images as a JSON array, made once for all questions.
 func (j *judgement) array(indexes []int) string {
-	cut := len(indexes) > 0 && j.images[indexes[0]].Cut
-	if text, ok := j.arrays[cut]; ok {
-		return text
+	if j.joined == "" {
+		j.joined = joinArray(indexes, func(i int) []byte { return j.images[i].JSON })
 	}
+	return j.joined
+}
+
+// keys is the keys of images as a JSON array. The rest of an image may be what
+// PostgreSQL cannot read.
+func (j *judgement) keys(indexes []int) (string, error) {
+	var failed error
+	text := joinArray(indexes, func(i int) []byte {
+		key, err := Project(j.images[i].JSON, func(column string) bool { return slices.Contains(j.table.Key, column) })
+		failed = cmp.Or(failed, err)
+		return key
+	})
+	return text, failed
+}
+
+func joinArray(indexes []int, element func(int) []byte) string {
 	var w strings.Builder
 	w.WriteByte('[')
 	for n, i := range indexes {
 		if n > 0 {
 			w.WriteByte(',')
 		}
-		w.Write(j.images[i].JSON)
+		w.Write(element(i))
 	}
 	w.WriteByte(']')
-	if j.arrays == nil {
-		j.arrays = map[bool]string{}
-	}
-	j.arrays[cut] = w.String()
 	return w.String()
 }
 

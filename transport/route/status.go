@@ -51,7 +51,7 @@ var statuses = map[fault.Code]int{
 	fault.TenantNotFound:      404,
 	fault.AlreadyExists:       409,
 	fault.DuplicateKey:        409,
-	fault.ForeignKeyViolation: 400,
+	fault.ForeignKeyViolation: 409,
 	fault.NotNullViolation:    400,
 	fault.CheckViolation:      400,
 	fault.Conflict:            409,

@@ -12,6 +12,7 @@ import (
 	"fluxbase/transport/auth"
 	"fluxbase/transport/limit"
 	"fluxbase/transport/metrics"
+	"fluxbase/transport/monitoring"
 	"fluxbase/transport/route"
 	"fluxbase/transport/tables"
 )
@@ -86,6 +87,7 @@ func (s *Server) routes() []route.Route {
 		admin.Routes(s.operators),
 		tables.Routes(),
 		s.gateway.Routes(),
+		monitoring.Routes(s.monitoringOptions()),
 	} {
 		all = append(all, area...)
 	}

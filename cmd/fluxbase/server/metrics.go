@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net"
 	"strconv"
 
@@ -27,22 +26,5 @@ func (s *Server) openMetrics() error {
 	}
 	s.metricsURL = "http://" + l.Address() + c.Path
 	s.onStop("metrics", l.Close)
-	return nil
-}
-
-// watchFigures lets the rooms be measured.
-func (s *Server) watchFigures() error {
-	err := s.metrics.WatchDatabase(func() metrics.Database {
-		var d metrics.Database
-		for _, p := range s.control.Stats() {
-			d.Open += float64(p.Open)
-			d.Idle += float64(p.Open - p.InUse)
-			d.Max += float64(p.Max)
-		}
-		return d
-	})
-	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (s *Server) openSockets(context.Context) error {
 		Tenants:           s.tenants,
 		Tokens:            s.verifier,
 		Services:          s.servicesOf,
-		Disabled:          !c.Enabled || s.options.Config.Scaling.DisableRealtime,
+		Disabled:          !s.realtimeServed(),
 		QueueBytes:        int(c.ClientQueueBytes),
 		QueueMessages:     c.ClientMessageQueueSize,
 		WriteTimeout:      c.SlowClientTimeout,
@@ -63,6 +63,12 @@ func (s *Server) openSockets(context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// realtimeServed tells whether this node has sockets.
+func (s *Server) realtimeServed() bool {
+	c := s.options.Config
+	return c.Realtime.Enabled && !c.Scaling.DisableRealtime
 }
 
 // servicesOf tells what the connections of a tenant talk to.

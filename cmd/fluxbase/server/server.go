@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fluxbase/cmd/fluxbase/config"
+	"fluxbase/transport/monitoring"
 )
 
 // Options are what a node is made from.
@@ -34,6 +35,8 @@ type Server struct {
 	sockets
 	front
 
+	// recent are the latest log records.
+	recent *monitoring.Ring
 	keys   Keys
 	failed chan error
 	// steps undo what compose did; Stop runs them from the last to the first.
@@ -52,7 +55,8 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	s := &Server{options: o, failed: make(chan error, 1)}
+	s := &Server{options: o, failed: make(chan error, 1), recent: monitoring.NewRing(keptRecords, keptRecordBytes)}
+	s.options.Logger = slog.New(monitoring.Tee(o.Logger.Handler(), s.recent))
 	if err := s.compose(ctx); err != nil {
 		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}

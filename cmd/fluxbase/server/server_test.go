@@ -9,16 +9,21 @@ import (
 	"go.uber.org/goleak"
 
 	"fluxbase/cmd/fluxbase/server/servertest"
+	"fluxbase/persistence/db/dbtest"
 )
 
 // TestNodeLeavesNothingBehind starts a node, uses it and stops it; no goroutine
 // may be left.
 func TestNodeLeavesNothingBehind(t *testing.T) {
+	databaseURL := dbtest.Create(t) // may start a server for all tests of the process
 	before := goleak.IgnoreCurrent()
 	t.Run("life", func(t *testing.T) {
-		n := servertest.Start(t)
+		n := servertest.On(t, databaseURL)
 		u := n.SignUp("someone@example.com")
 		n.Want(200, "GET", "/api/v1/auth/user", u.AccessToken, nil)
+		n.Want(200, "GET", "/ready", "", nil)
+		n.Want(200, "GET", "/health", "", nil)
+		n.Want(200, "GET", "/api/v1/monitoring/metrics", n.ServiceKey, nil)
 		n.Want(401, "GET", "/api/v1/auth/user", "", nil)
 		n.Want(404, "GET", "/api/v1/tables/nothing", n.ServiceKey, nil)
 		n.Want(404, "GET", "/nowhere", "", nil)

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"fluxbase/actors/channel"
+	"fluxbase/actors/connection"
+	"fluxbase/actors/kernel"
+	"fluxbase/transport/metrics"
+	"fluxbase/transport/monitoring"
+)
+
+// How many log records are kept for administrators to look at, and in how many
+// bytes.
+const (
+	keptRecords     = 10_000
+	keptRecordBytes = 8 << 20
+)
+
+// monitoringOptions say where the figures come from.
+func (s *Server) monitoringOptions() monitoring.Options {
+	o := monitoring.Options{
+		Ping:         s.control.Ping,
+		DatabaseSize: s.control.Size,
+		Pools:        s.poolFigures,
+		Draining:     func() bool { return s.http.Draining() },
+		Logs:         s.recent,
+	}
+	if s.realtimeServed() {
+		o.Realtime = s.socketFigures
+	}
+	return o
+}
+
+// poolFigures sums the logins' pools up. The default tenant is the only one with
+// pools so far, so the instance's figures are its own.
+func (s *Server) poolFigures(string) monitoring.Pools {
+	var p monitoring.Pools
+	for _, pool := range s.control.Stats() {
+		p.AcquireCount += pool.Acquired
+		p.EmptyAcquireCount += pool.Waited
+		p.CanceledAcquireCount += pool.Failed
+		p.AcquiredConns += pool.InUse
+		p.IdleConns += pool.Open - pool.InUse
+		p.TotalConns += pool.Open
+		p.MaxConns += pool.Max
+	}
+	return p
+}
+
+// socketFigures ask the actors; tenant "" is all of them.
+func (s *Server) socketFigures(ctx context.Context, tenant string) (monitoring.Realtime, error) {
+	totals, err := kernel.Ask[connection.Totals](ctx, s.directory, connection.Count{Tenant: tenant})
+	if err != nil {
+		return monitoring.Realtime{}, err
+	}
+	stats, err := kernel.Ask[channel.Stats](ctx, s.sockets.channels, channel.GetStats{Tenant: tenant})
+	if err != nil {
+		return monitoring.Realtime{}, err
+	}
+	return monitoring.Realtime{Connections: totals.Connections, Channels: stats.Channels, Subscriptions: totals.Subscriptions}, nil
+}
+
+// scrapeTimeout bounds what a scrape asks actors.
+const scrapeTimeout = 2 * time.Second
+
+// watchFigures lets Prometheus measure the rooms.
+func (s *Server) watchFigures() error {
+	if err := s.metrics.WatchDatabase(func() metrics.Database {
+		p := s.poolFigures("")
+		return metrics.Database{Open: float64(p.TotalConns), Idle: float64(p.IdleConns), Max: float64(p.MaxConns)}
+	}); err != nil {
+		return err
+	}
+	if err := s.metrics.WatchRealtime(func() metrics.Realtime {
+		ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+		defer cancel()
+		r, err := s.socketFigures(ctx, "")
+		if err != nil {
+			s.options.Logger.Warn("sockets could not be measured", "error", err)
+		}
+		return metrics.Realtime{Connections: float64(r.Connections), Channels: float64(r.Channels), Subscriptions: float64(r.Subscriptions)}
+	}); err != nil {
+		return err
+	}
+	if s.source.managed != nil {
+		return s.metrics.Gauge("fluxbase_postgres_restarts", "How often the managed PostgreSQL died and was started again.",
+			func() float64 { return float64(s.source.managed.Restarts()) })
+	}
+	return nil
+}

@@ -32,6 +32,7 @@ type Server struct {
 	credentials
 	cluster
 	tenants tenants
+	bells
 	sockets
 	front
 
@@ -75,6 +76,7 @@ func (s *Server) compose(ctx context.Context) error {
 		s.openCredentials,
 		s.openCluster,
 		s.openTenants,
+		s.openBells,
 		s.openSockets,
 		s.openFront,
 		s.publish,

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"fluxbase/actors/kernel"
+	"fluxbase/actors/tenant"
+	"fluxbase/listeners"
+	"fluxbase/persistence/db"
+	"fluxbase/persistence/tenancy"
+)
+
+// bells are what the control database rings for, and who is told.
+type bells struct {
+	listener *listeners.Listener
+	reloader kernel.Ref
+}
+
+func (s *Server) openBells(context.Context) error {
+	address, err := s.listenURL()
+	if err != nil {
+		return err
+	}
+	s.reloader, err = s.system.Spawn(kernel.Props{Name: "reloader", New: func() kernel.Actor { return &reloader{server: s} }})
+	if err != nil {
+		return err
+	}
+	s.listener = listeners.Listen(listeners.Options{
+		URL:      address,
+		Channels: []string{listeners.Changes, listeners.Schema, listeners.Revocations, listeners.Keys, tenancy.Channel},
+		Logger:   s.options.Logger,
+	}, listeners.Handler{
+		Up: func() {
+			// Whatever rang while nobody listened is looked up.
+			s.revoked.ListenerUp()
+			s.tenants.directory.Refresh()
+			s.reload(reloadKeys{}, reloadSchema{})
+		},
+		Down: func(error) { s.revoked.ListenerDown() },
+		Bell: s.rang,
+	})
+	s.onStop("listener", func(context.Context) error { s.listener.Close(); return nil })
+	return nil
+}
+
+func (s *Server) rang(channel, payload string) {
+	switch channel {
+	case listeners.Schema:
+		s.reload(reloadSchema{})
+	case listeners.Keys:
+		s.reload(reloadKeys{})
+	case tenancy.Channel:
+		s.tenants.directory.Refresh()
+	case listeners.Revocations:
+		number, err := strconv.ParseInt(payload, 10, 64)
+		if err != nil {
+			s.options.Logger.Error("a revocation rang without its number", "payload", payload)
+			return
+		}
+		s.revoked.Heard(number)
+	}
+}
+
+// listenURL signs in as the owner, who may read what rings.
+func (s *Server) listenURL() (string, error) {
+	u, err := url.Parse(s.source.adminURL)
+	if err != nil {
+		return "", err
+	}
+	u.User = url.UserPassword(db.OwnerLogin, s.seal.Password(db.OwnerLogin))
+	return u.String(), nil
+}
+
+// reload asks the reloader. A full mailbox holds the same requests already.
+func (s *Server) reload(what ...any) {
+	for _, m := range what {
+		_ = s.reloader.Tell(m)
+	}
+}
+
+// What the reloader reads again.
+type (
+	reloadKeys   struct{}
+	reloadSchema struct{}
+)
+
+// reloader reads again, beside the listener, what the database says has changed,
+// and keeps trying while that fails.
+type reloader struct{ server *Server }
+
+const (
+	reloadTimeout = 30 * time.Second
+	reloadAgain   = time.Second
+)
+
+// Receive implements kernel.Actor.
+func (r *reloader) Receive(c *kernel.Context, msg any) {
+	var read func(context.Context) error
+	switch msg.(type) {
+	case reloadKeys:
+		read = r.server.keyring.Reload
+	case reloadSchema:
+		read = r.server.reloadSchemas
+	default:
+		return
+	}
+	c.Go(reloadTimeout, func(ctx context.Context) (any, error) { return nil, read(ctx) },
+		func(c *kernel.Context, _ any, err error) {
+			if err != nil {
+				c.Logger().Warn("a change in the database could not be read, trying again", "error", err)
+				c.After(reloadAgain, msg)
+			}
+		})
+}
+
+// reloadSchemas reads the catalogues of the tenants that are open here.
+func (s *Server) reloadSchemas(ctx context.Context) (err error) {
+	s.tenants.directory.Opened(func(t *tenant.Tenant[*tenantParts]) bool {
+		err = t.Parts.route.Catalog.Reload(ctx)
+		return err == nil
+	})
+	return err
+}

@@ -14,6 +14,8 @@ const (
 	// stop by itself: statement_timeout is set to the same moment, and an error
 	// from it is better than a cancellation.
 	timeoutGrace = 100 * time.Millisecond
+	// cancelInterval is how long we wait before we ask again.
+	cancelInterval = 20 * time.Millisecond
 	// abandonDelay is how long we wait for PostgreSQL to answer at all; after it
 	// the connection is given up.
 	abandonDelay = 5 * time.Second
@@ -41,20 +43,28 @@ func (c *canceler) HandleCancel(ended context.Context) {
 
 func (c *canceler) cancel(deadline time.Time, wait bool) {
 	defer close(c.done)
+	delay := time.Duration(0)
 	if wait {
-		grace := time.NewTimer(timeoutGrace)
-		defer grace.Stop()
-		select {
-		case <-c.idle:
-			return
-		case <-grace.C:
-		}
+		delay = timeoutGrace
 	}
 	// Not ended by idle: a request that was half sent might arrive while the next
 	// statement runs. When it cannot be delivered, the deadline ends the wait.
 	ctx, stop := context.WithDeadline(context.Background(), deadline)
 	defer stop()
-	_ = c.conn.CancelRequest(ctx)
+	// A pipeline of many transactions goes on with the next one, so we ask until
+	// it has come to its end.
+	for ; ; delay = cancelInterval {
+		pause := time.NewTimer(delay)
+		select {
+		case <-c.idle:
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		if err := c.conn.CancelRequest(ctx); err != nil {
+			return
+		}
+	}
 }
 
 // HandleUnwatchAfterCancel is called when the connection is no longer busy. It

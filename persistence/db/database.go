@@ -137,6 +137,9 @@ func (d *Database) open(ctx context.Context, login string, size int32) (*pgxpool
 	for name, value := range sessionSettings {
 		c.ConnConfig.RuntimeParams[name] = value
 	}
+	if login != OwnerLogin {
+		c.AfterConnect = startSession
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("pool of %s: %w", login, err)
@@ -207,8 +210,13 @@ func (d *Database) ForgetStatements() { d.schema.Add(1) }
 // PoolStats are the figures of one login's pool.
 type PoolStats struct {
 	Login                    string
-	Max, Open, InUse         int32
+	Max, Open, InUse, Making int32
 	Acquired, Waited, Failed int64
+	// Made counts connections opened; Aged and Rested those closed for their age
+	// and for having been idle.
+	Made, Aged, Rested int64
+	// WaitTime is the time spent waiting for connections, all together.
+	WaitTime time.Duration
 }
 
 // Stats gives the figures of the pools, for metrics.
@@ -222,6 +230,8 @@ func (d *Database) Stats() []PoolStats {
 		stats = append(stats, PoolStats{
 			Login: p.login, Max: s.MaxConns(), Open: s.TotalConns(), InUse: s.AcquiredConns(),
 			Acquired: s.AcquireCount(), Waited: s.EmptyAcquireCount(), Failed: s.CanceledAcquireCount(),
+			Making: s.ConstructingConns(), Made: s.NewConnsCount(), Aged: s.MaxLifetimeDestroyCount(),
+			Rested: s.MaxIdleDestroyCount(), WaitTime: s.AcquireDuration(),
 		})
 	}
 	return stats

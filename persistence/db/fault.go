@@ -25,6 +25,10 @@ type Report struct {
 	Constraint string `json:"constraint,omitempty"`
 }
 
+// errEncoding is for a parameter that does not fit the type that PostgreSQL
+// wants.
+var errEncoding = errors.New("encode a parameter")
+
 // rolledBack is for a transaction whose error was overlooked.
 var rolledBack = fault.New(fault.DatabaseError, "The transaction was rolled back")
 
@@ -128,6 +132,8 @@ func Fault(err error) error {
 		return fault.New(fault.Canceled, "The request was cancelled").WithCause(err)
 	case errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err):
 		return fault.New(fault.Timeout, "The database did not answer in time").WithCause(err)
+	case errors.Is(err, errEncoding):
+		return fault.New(fault.InvalidInput, "Invalid data type provided").WithCause(err)
 	case errors.As(err, &connect), lostConnection(err):
 		return unreachable.WithCause(err)
 	}
@@ -214,10 +220,4 @@ func refusal(c caller.Caller, err error) error {
 	anonymous := *f
 	anonymous.Code, anonymous.Message = fault.AuthenticationRequired, "Authentication required"
 	return &anonymous
-}
-
-// encodingFault is for a parameter that does not fit the type that PostgreSQL
-// wants.
-func encodingFault(err error) error {
-	return fault.New(fault.InvalidInput, "Invalid data type provided").WithCause(err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -90,8 +91,9 @@ type transaction struct {
 	statements []Statement
 	timeout    time.Duration
 
-	read  bool // a Read was called
-	stale bool // a statement prepared in an earlier run was used
+	prepared []*prepared // of the statements, by index
+	read     bool        // a Read was called
+	stale    bool        // a statement prepared in an earlier run was used
 }
 
 func (t *transaction) run(ctx context.Context, s *session, generation uint64) error {
@@ -106,14 +108,22 @@ func (t *transaction) run(ctx context.Context, s *session, generation uint64) er
 		}
 	}
 	if err := t.encode(s, refused); err != nil {
+		if t.stale && errors.Is(err, errEncoding) {
+			return errors.Join(err, s.forget(ctx))
+		}
 		return err
 	}
 	err := t.exchange(ctx, s)
-	if err != nil && t.stale && outdated(err) && !s.conn.IsClosed() {
-		// Forgotten at once, so that the repetition does not meet it again.
-		if forgetErr := s.forget(ctx, generation); forgetErr != nil {
-			return errors.Join(err, forgetErr)
-		}
+	if err == nil || s.conn.IsClosed() {
+		return err
+	}
+	switch {
+	case deallocated(err):
+		// Somebody's function ran DEALLOCATE: start over with a new connection.
+		return errors.Join(err, s.conn.Close(ctx))
+	case t.stale && outdated(err):
+		// At once, so that the repetition does not meet it again.
+		return errors.Join(err, s.forget(ctx))
 	}
 	return err
 }
@@ -121,24 +131,17 @@ func (t *transaction) run(ctx context.Context, s *session, generation uint64) er
 // missing appends the statements that are not prepared yet, and marks the others
 // as used by this run.
 func (t *transaction) missing(s *session, missing []statementKey) []statementKey {
-	want := func(role caller.DatabaseRole, sql string) {
-		p := s.find(role, sql)
-		if p != nil {
-			t.stale = t.stale || role != noRole && !p.fresh
-			return
+	role := t.caller.DatabaseRole()
+	t.prepared = make([]*prepared, len(t.statements))
+	for i := range t.statements {
+		if p := s.find(role, t.statements[i].SQL); p != nil {
+			t.prepared[i] = p
+			t.stale = t.stale || !p.fresh
+			continue
 		}
-		if key := (statementKey{role, sql}); !slices.Contains(missing, key) {
+		if key := (statementKey{role, t.statements[i].SQL}); !slices.Contains(missing, key) {
 			missing = append(missing, key)
 		}
-	}
-	want(noRole, resetSQL)
-	want(noRole, settingsSQL)
-	if t.readOnly {
-		want(noRole, readOnlySQL)
-	}
-	role := t.caller.DatabaseRole()
-	for i := range t.statements {
-		want(role, t.statements[i].SQL)
 	}
 	return missing
 }
@@ -146,17 +149,18 @@ func (t *transaction) missing(s *session, missing []statementKey) []statementKey
 // encode builds the parameters of all statements, before anything is sent: half
 // a transaction could not be taken back.
 func (t *transaction) encode(s *session, refused map[statementKey]error) error {
-	role := t.caller.DatabaseRole()
 	for len(s.builders) < len(t.statements) {
 		s.builders = append(s.builders, pgx.ExtendedQueryBuilder{})
 	}
 	for i := range t.statements {
-		p := s.find(role, t.statements[i].SQL)
-		if p == nil {
-			return refused[statementKey{role, t.statements[i].SQL}]
+		if t.prepared[i] == nil {
+			key := statementKey{t.caller.DatabaseRole(), t.statements[i].SQL}
+			if t.prepared[i] = s.find(key.role, key.sql); t.prepared[i] == nil {
+				return refused[key]
+			}
 		}
-		if err := s.builders[i].Build(s.conn.TypeMap(), p.description, t.statements[i].Args); err != nil {
-			return encodingFault(err)
+		if err := s.builders[i].Build(s.conn.TypeMap(), t.prepared[i].description, t.statements[i].Args); err != nil {
+			return fmt.Errorf("%w: %w", errEncoding, err)
 		}
 	}
 	return nil
@@ -180,27 +184,29 @@ func (t *transaction) exchange(ctx context.Context, s *session) error {
 // described tells that the server must describe the results: pgconn loses count
 // of its own descriptions when a pipeline goes on after an error.
 func (t *transaction) send(s *session, pipeline *pgconn.Pipeline, described bool) {
+	query := func(d *pgconn.StatementDescription, values [][]byte, formats, results []int16) {
+		if described {
+			pipeline.SendQueryPrepared(d.Name, values, formats, results)
+		} else {
+			pipeline.SendQueryStatement(d, values, formats, results)
+		}
+	}
 	c := &t.caller
-	role := c.DatabaseRole()
 	claims := []byte(c.Claims)
 	if claims == nil {
 		claims = []byte{} // nil would be NULL
 	}
-	pipeline.SendQueryPrepared(s.find(noRole, resetSQL).description.Name, nil, nil, nil)
-	pipeline.SendQueryPrepared(s.find(noRole, settingsSQL).description.Name, [][]byte{
-		[]byte(role), claims, []byte(c.Tenant), []byte(c.UserID), []byte(c.Role),
+	query(s.preamble[resetName], nil, nil, nil)
+	query(s.preamble[settingsName], [][]byte{
+		[]byte(c.DatabaseRole()), claims, []byte(c.Tenant), []byte(c.UserID), []byte(c.Role),
 		strconv.AppendInt(nil, max(t.timeout.Milliseconds(), 1), 10),
 	}, nil, nil)
 	if t.readOnly {
-		pipeline.SendQueryPrepared(s.find(noRole, readOnlySQL).description.Name, nil, nil, nil)
+		query(s.preamble[readOnlyName], nil, nil, nil)
 	}
 	for i := range t.statements {
-		d, b := s.find(role, t.statements[i].SQL).description, &s.builders[i]
-		if described {
-			pipeline.SendQueryPrepared(d.Name, b.ParamValues, b.ParamFormats, b.ResultFormats)
-		} else {
-			pipeline.SendQueryStatement(d, b.ParamValues, b.ParamFormats, b.ResultFormats)
-		}
+		b := &s.builders[i]
+		query(t.prepared[i].description, b.ParamValues, b.ParamFormats, b.ResultFormats)
 	}
 }
 
@@ -253,7 +259,7 @@ func (t *transaction) receive(s *session, pipeline *pgconn.Pipeline) error {
 func (t *transaction) repeatable(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		return t.readOnly && lostConnection(err)
+		return t.stale && errors.Is(err, errEncoding) || t.readOnly && lostConnection(err)
 	}
 	switch pg.Code {
 	case "40001", "40P01":
@@ -261,7 +267,13 @@ func (t *transaction) repeatable(err error) bool {
 	case "57P01", "57P02": // the server ended the session
 		return t.readOnly
 	}
-	return t.stale && outdated(err)
+	return deallocated(err) || t.stale && outdated(err)
+}
+
+// deallocated tells whether a statement was not found that we had prepared.
+func deallocated(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "26000"
 }
 
 // outdated tells whether the error may come from a statement that was prepared
@@ -273,10 +285,10 @@ func outdated(err error) bool {
 		return false
 	}
 	switch pg.Code {
-	case "0A000", "26000": // result type changed; statement deallocated by a function
+	case "0A000": // the result would have another type
 		return true
 	case "42501": // refused, which is frequent and has nothing to do with it
 		return false
 	}
-	return len(pg.Code) == 5 && pg.Code[:2] == "42"
+	return strings.HasPrefix(pg.Code, "42")
 }

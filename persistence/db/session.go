@@ -14,32 +14,38 @@ import (
 
 // statementLimit bounds the prepared statements of one connection: each costs
 // PostgreSQL tens of kilobytes.
-const statementLimit = 512
+const statementLimit = 256
 
-// Statements that every transaction begins with. The second evaluates all of
-// its arguments and returns no row, so that the claims do not travel back.
+// The statements that transactions begin with, by their names on the connection.
 const (
-	resetSQL    = `RESET ALL`
-	settingsSQL = `SELECT 1 WHERE num_nulls(
-	set_config('role', $1, true),
-	set_config('request.jwt.claims', $2, true),
-	set_config('app.current_tenant_id', $3, true),
-	set_config('app.user_id', $4, true),
-	set_config('app.role', $5, true),
-	set_config('statement_timeout', $6, true)) > 0`
-	readOnlySQL = `SELECT 1 WHERE set_config('transaction_read_only', 'on', true) IS NULL`
-	roleSQL     = `SELECT set_config('role', $1, true)`
+	resetName    = "fluxbase_reset"
+	settingsName = "fluxbase_settings"
+	readOnlyName = "fluxbase_read_only"
+	roleName     = "fluxbase_role"
 )
 
-// noRole is the role under which statements are kept that run before the role is
-// set.
-const noRole caller.DatabaseRole = ""
+// preamble has their text. RESET ALL undoes what a function may have set for the
+// whole session. The settings are evaluated, but no row is returned: the claims
+// need not travel back.
+var preamble = map[string]string{
+	resetName: `RESET ALL`,
+	settingsName: `SELECT 1 WHERE num_nulls(
+		set_config('role', $1, true),
+		set_config('request.jwt.claims', $2, true),
+		set_config('app.current_tenant_id', $3, true),
+		set_config('app.user_id', $4, true),
+		set_config('app.role', $5, true),
+		set_config('statement_timeout', $6, true)) > 0`,
+	readOnlyName: `SELECT 1 WHERE set_config('transaction_read_only', 'on', true) IS NULL`,
+	roleName:     `SELECT 1 WHERE set_config('role', $1, true) IS NULL`,
+}
 
 // session is what we know about one connection: the statements prepared on it.
 // They are kept per role, because PostgreSQL plans a statement anew each time it
 // meets it under another role than before.
 type session struct {
 	conn       *pgx.Conn
+	preamble   map[string]*pgconn.StatementDescription
 	statements map[statementKey]*list.Element // of *prepared
 	recent     list.List                      // most recently used first
 	generation uint64                         // Database.schema when they were prepared
@@ -62,14 +68,26 @@ type prepared struct {
 
 const sessionKey = "fluxbase session"
 
-func sessionOf(c *pgx.Conn) *session {
-	data := c.PgConn().CustomData()
-	if s, ok := data[sessionKey].(*session); ok {
-		return s
+// startSession prepares a new connection.
+func startSession(ctx context.Context, c *pgx.Conn) error {
+	s := &session{
+		conn:       c,
+		preamble:   make(map[string]*pgconn.StatementDescription, len(preamble)),
+		statements: make(map[statementKey]*list.Element),
 	}
-	s := &session{conn: c, statements: make(map[statementKey]*list.Element)}
-	data[sessionKey] = s
-	return s
+	for name, sql := range preamble {
+		d, err := c.Prepare(ctx, name, sql)
+		if err != nil {
+			return err
+		}
+		s.preamble[name] = d
+	}
+	c.PgConn().CustomData()[sessionKey] = s
+	return nil
+}
+
+func sessionOf(c *pgx.Conn) *session {
+	return c.PgConn().CustomData()[sessionKey].(*session)
 }
 
 // begin starts a run: nothing that it finds or prepares is evicted before the
@@ -79,19 +97,26 @@ func (s *session) begin(ctx context.Context, generation uint64) error {
 	if s.generation == generation {
 		return nil
 	}
-	return s.forget(ctx, generation)
-}
-
-func (s *session) forget(ctx context.Context, generation uint64) error {
-	if s.recent.Len() > 0 {
-		if _, err := s.conn.PgConn().Exec(ctx, "DEALLOCATE ALL").ReadAll(); err != nil {
-			return err
-		}
-		clear(s.statements)
-		s.recent.Init()
+	if err := s.forget(ctx); err != nil {
+		return err
 	}
 	s.generation = generation
 	return nil
+}
+
+// forget drops all prepared statements but the preamble.
+func (s *session) forget(ctx context.Context) error {
+	if s.recent.Len() == 0 {
+		return nil
+	}
+	pipeline := s.conn.PgConn().StartPipeline(ctx)
+	for e := s.recent.Front(); e != nil; e = e.Next() {
+		pipeline.SendDeallocate(e.Value.(*prepared).description.Name)
+	}
+	clear(s.statements)
+	s.recent.Init()
+	err := pipeline.Sync()
+	return errors.Join(err, pipeline.Close())
 }
 
 // find gives the prepared statement, or nil.
@@ -126,9 +151,7 @@ func (s *session) prepare(ctx context.Context, keys []statementKey) (refused map
 	for i, k := range keys {
 		s.named++
 		names[i] = "f" + strconv.FormatUint(s.named, 36)
-		if k.role != noRole {
-			pipeline.SendQueryParams(roleSQL, [][]byte{[]byte(k.role)}, nil, nil, nil)
-		}
+		pipeline.SendQueryPrepared(roleName, [][]byte{[]byte(k.role)}, nil, nil)
 		pipeline.SendPrepare(names[i], k.sql, nil)
 		pipeline.SendPipelineSync()
 	}

@@ -1,0 +1,70 @@
+package server_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"fluxbase/cmd/fluxbase/server/servertest"
+)
+
+// additions are routes that the published list of the API does not have: they
+// are promised elsewhere, or make the product better. A route that is in neither
+// list is a mistake until somebody decides otherwise here.
+var additions = []string{
+	"GET /ready",
+	// A table outside of the default schema, by id; POST takes {table}/{id} for
+	// schema and table.
+	"GET /api/v1/tables/{schema}/{table}/{id}",
+	"PUT /api/v1/tables/{schema}/{table}/{id}",
+	"PATCH /api/v1/tables/{schema}/{table}/{id}",
+	"DELETE /api/v1/tables/{schema}/{table}/{id}",
+	"POST /api/v1/tables/{schema}/{table}",
+	// Which tables tell their changes: the public SDK's realtime administration.
+	"GET /api/v1/admin/realtime/tables",
+	"POST /api/v1/admin/realtime/tables",
+	"GET /api/v1/admin/realtime/tables/{schema}/{table}",
+	"PATCH /api/v1/admin/realtime/tables/{schema}/{table}",
+	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
+}
+
+var parameter = regexp.MustCompile(`\{[^}]*\}`)
+
+// shape is a route without the names of its parameters.
+func shape(line string) string { return parameter.ReplaceAllString(line, "{}") }
+
+// TestRoutesAreThoseOfTheAPI compares what a node serves with the API's list.
+func TestRoutesAreThoseOfTheAPI(t *testing.T) {
+	text, err := os.ReadFile("testdata/endpoints.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.ReplaceAll(strings.TrimSpace(line), "\t", " ")
+		listed[shape(line)] = line
+	}
+	extra := map[string]bool{}
+	for _, line := range additions {
+		extra[shape(line)] = true
+	}
+	served := map[string]bool{}
+	for _, r := range servertest.Start(t).Server.Routes() {
+		line := r.Method + " " + r.Path
+		served[shape(line)] = true
+		if listed[shape(line)] == "" && !extra[shape(line)] {
+			t.Errorf("%s is served and in no list", line)
+		}
+	}
+	var missing []string
+	for s, line := range listed {
+		// HEAD is served by GET.
+		if !served[s] && !served["GET"+strings.TrimPrefix(s, "HEAD")] {
+			missing = append(missing, line)
+		}
+	}
+	slices.Sort(missing)
+	t.Logf("%d of %d are not served yet:\n%s", len(missing), len(listed), strings.Join(missing, "\n"))
+}

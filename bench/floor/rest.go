@@ -73,6 +73,10 @@ func answer(r *http.Request, pool *pgxpool.Pool, secret string, statement func(*
 		jwt.WithValidMethods([]string{"HS256"})); err != nil {
 		return "", err
 	}
+	subject, err := claims.GetSubject()
+	if err != nil {
+		return "", err
+	}
 	encoded, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
@@ -82,7 +86,8 @@ func answer(r *http.Request, pool *pgxpool.Pool, secret string, statement func(*
 		return "", err
 	}
 	var batch pgx.Batch
-	batch.Queue(`select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)`, string(encoded))
+	batch.Queue(`select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('app.user_id', $2, true)`,
+		string(encoded), subject)
 	batch.Queue(sql, args...)
 	results := pool.SendBatch(r.Context(), &batch)
 	var body string

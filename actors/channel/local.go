@@ -205,7 +205,10 @@ func (l *local) place(c *kernel.Context, at *interested) {
 	}
 }
 
-func (l *local) deliver(c *kernel.Context, d *deliver) {
+func (l *local) deliver(c *kernel.Context, shared *deliver) {
+	// take trims it, and on the home's node it is also the home's.
+	own := *shared
+	d := &own
 	switch l.seq.take(d) {
 	case pass:
 		l.members.broadcast(l.key, d.Epoch, d.Offset, d.Messages, l.window)

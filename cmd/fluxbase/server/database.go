@@ -27,6 +27,12 @@ type source struct {
 func openSource(ctx context.Context, c config.Config, logger *slog.Logger, progress func(string)) (source, error) {
 	if !c.Database.Managed() {
 		address := configuredURL(c.Database)
+		err := postgres.Await(ctx, address, c.Database.RetryAttempts, func(err error) {
+			logger.Warn("the database does not answer yet", "error", err)
+		})
+		if err != nil {
+			return source{}, err
+		}
 		return source{adminURL: address, publicURL: address}, nil
 	}
 	pg, err := postgres.Start(ctx, postgres.Options{

@@ -41,8 +41,13 @@ func (s *Server) poolFigures(string) monitoring.Pools {
 		p.AcquireCount += pool.Acquired
 		p.EmptyAcquireCount += pool.Waited
 		p.CanceledAcquireCount += pool.Failed
+		p.AcquireDurationMS += pool.WaitTime.Milliseconds()
+		p.NewConnsCount += pool.Made
+		p.MaxLifetimeDestroyCount += pool.Aged
+		p.MaxIdleDestroyCount += pool.Rested
+		p.ConstructingConns += pool.Making
 		p.AcquiredConns += pool.InUse
-		p.IdleConns += pool.Open - pool.InUse
+		p.IdleConns += pool.Open - pool.InUse - pool.Making
 		p.TotalConns += pool.Open
 		p.MaxConns += pool.Max
 	}

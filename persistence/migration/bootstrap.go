@@ -22,8 +22,8 @@ const rolesLock = 0x666c7578_0001
 
 // Bootstrap says what to prepare.
 type Bootstrap struct {
-	// AdminURL signs in to the database that is prepared, as a superuser or as
-	// a role that may at least create databases objects and roles.
+	// AdminURL signs in to the database that is prepared, as a superuser or at
+	// least as its owner.
 	AdminURL string
 	// ControlURL signs in to the control database, where the lock for the
 	// server's roles is taken; empty means AdminURL.
@@ -144,13 +144,23 @@ func (b Bootstrap) login(ctx context.Context, c *pgx.Conn, login string) error {
 }
 
 func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
-	var name string
-	if err := c.QueryRow(ctx, `SELECT current_database()`).Scan(&name); err != nil {
-		return err
-	}
 	return locked(ctx, c, rolesLock, func() error {
-		quoted := pgx.Identifier{name}.Sanitize()
-		if _, err := c.Exec(ctx, strings.ReplaceAll(databaseSQL, ":database", quoted)); err != nil {
+		mark := "Bookkeeping of fluxbase; prepared by " + bootstrapHash()
+		var name string
+		var done bool
+		err := c.QueryRow(ctx, `SELECT current_database(),
+			coalesce(obj_description(to_regnamespace('fluxbase'), 'pg_namespace') = $1, false)
+				AND (SELECT count(*) FROM pg_event_trigger WHERE evtenabled = 'O'
+					AND evtname IN ('fluxbase_grant', 'fluxbase_schema_changed', 'fluxbase_schema_dropped')) = 3`, mark).Scan(&name, &done)
+		if err != nil {
+			return err
+		}
+		if done {
+			// DDL that changes nothing would still be announced as a change.
+			r.EventTrigger = true
+			return nil
+		}
+		if _, err := c.Exec(ctx, strings.ReplaceAll(databaseSQL, ":database", pgx.Identifier{name}.Sanitize())); err != nil {
 			return err
 		}
 		if _, err := c.Exec(ctx, grantsSQL); err != nil {
@@ -159,13 +169,7 @@ func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
 			}
 			r.Missing = append(r.Missing, "new tables in schema public are not granted to the API roles: "+err.Error())
 		}
-		if _, err := c.Exec(ctx, logTriggerSQL); err != nil {
-			if !refused(err) {
-				return err
-			}
-			r.Missing = append(r.Missing, "the triggers of the change log cannot be put on new tables: "+err.Error())
-		}
-		_, err := c.Exec(ctx, eventTriggerSQL)
+		_, err = c.Exec(ctx, eventTriggerSQL)
 		switch {
 		case err == nil:
 			r.EventTrigger = true
@@ -174,7 +178,8 @@ func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
 		default:
 			return err
 		}
-		return nil
+		_, err = c.Exec(ctx, `COMMENT ON SCHEMA fluxbase IS '`+mark+`'`)
+		return err
 	})
 }
 

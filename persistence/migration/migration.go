@@ -89,13 +89,10 @@ func up(ctx context.Context, owner *pgx.ConnConfig, set Set) ([]Applied, error) 
 	return applied, err
 }
 
-// Hash changes whenever a migration or what bootstrap runs in a database
-// changes.
+// Hash changes whenever a migration or what bootstrap runs changes.
 func Hash() string {
 	h := sha256.New()
-	for _, text := range []string{databaseSQL, grantsSQL, eventTriggerSQL, logTriggerSQL, rolesSQL} {
-		h.Write([]byte(text))
-	}
+	h.Write([]byte(bootstrapHash()))
 	err := fs.WalkDir(files, ".", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -106,6 +103,14 @@ func Hash() string {
 	})
 	if err != nil {
 		panic(err) // the files are part of the program
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+func bootstrapHash() string {
+	h := sha256.New()
+	for _, text := range []string{rolesSQL, databaseSQL, grantsSQL, eventTriggerSQL} {
+		fmt.Fprintf(h, "%d\x00%s", len(text), text)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }

@@ -64,8 +64,9 @@ BEGIN
     REVOKE CREATE ON SCHEMA fluxbase FROM fluxbase_ddl;
   END IF;
   FOR t IN SELECT * FROM (VALUES
-      ('fluxbase_announce', 'ddl_command_end', '', 'announce_schema'),
-      ('fluxbase_announce_drop', 'sql_drop', '', 'announce_schema'),
+      -- They fire in the order of their names: grants come first.
+      ('fluxbase_schema_changed', 'ddl_command_end', '', 'announce_schema'),
+      ('fluxbase_schema_dropped', 'sql_drop', '', 'announce_schema'),
       ('fluxbase_grant', 'ddl_command_end',
        'WHEN TAG IN (''CREATE TABLE'', ''CREATE TABLE AS'', ''SELECT INTO'', ''CREATE VIEW'', ''CREATE MATERIALIZED VIEW'', ''CREATE FOREIGN TABLE'', ''CREATE SEQUENCE'', ''IMPORT FOREIGN SCHEMA'')',
        'grant_created')) AS v (name, event, condition, function)

@@ -3,46 +3,23 @@ package sql
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"os"
 	"testing"
 
-	"fluxbase/persistence/query"
 	"github.com/jackc/pgx/v5"
+
+	"fluxbase/persistence/db/dbtest"
+	"fluxbase/persistence/query"
 )
 
 // connect makes a database of its own and gives a connection to it.
 func connect(t *testing.T) *pgx.Conn {
 	t.Helper()
-	admin := os.Getenv("FLUXBASE_TEST_DATABASE_URL")
-	if admin == "" {
-		t.Skip("FLUXBASE_TEST_DATABASE_URL names no server")
-	}
 	ctx := context.Background()
-	root, err := pgx.Connect(ctx, admin)
+	conn, err := pgx.Connect(ctx, dbtest.Empty(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("compile_%d_%s", os.Getpid(), t.Name())
-	if _, err := root.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize()); err != nil {
-		t.Fatal(err)
-	}
-	u, err := url.Parse(admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Path = "/" + name
-	conn, err := pgx.Connect(ctx, u.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = conn.Close(ctx)
-		if _, err := root.Exec(ctx, `DROP DATABASE `+pgx.Identifier{name}.Sanitize()+` WITH (FORCE)`); err != nil {
-			t.Error(err)
-		}
-		_ = root.Close(ctx)
-	})
+	t.Cleanup(func() { _ = conn.Close(ctx) })
 	if _, err := conn.Exec(ctx, fixtureDDL); err != nil {
 		t.Fatal(err)
 	}

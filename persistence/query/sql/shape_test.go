@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"fluxbase/persistence/query"
 	"pgregory.net/rapid"
+
+	"fluxbase/persistence/query"
 )
 
 // token splits SQL as PostgreSQL's scanner does, as far as the compiler uses it.

@@ -151,7 +151,7 @@ func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
 		err := c.QueryRow(ctx, `SELECT current_database(),
 			coalesce(obj_description(to_regnamespace('fluxbase'), 'pg_namespace') = $1, false)
 				AND (SELECT count(*) FROM pg_event_trigger WHERE evtenabled = 'O'
-					AND evtname IN ('fluxbase_grant', 'fluxbase_schema_changed', 'fluxbase_schema_dropped')) = 3`, mark).Scan(&name, &done)
+					AND evtname IN ('fluxbase_access', 'fluxbase_announce', 'fluxbase_announce_drop')) = 3`, mark).Scan(&name, &done)
 		if err != nil {
 			return err
 		}

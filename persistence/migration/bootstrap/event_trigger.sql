@@ -65,9 +65,9 @@ BEGIN
   END IF;
   FOR t IN SELECT * FROM (VALUES
       -- They fire in the order of their names: grants come first.
-      ('fluxbase_schema_changed', 'ddl_command_end', '', 'announce_schema'),
-      ('fluxbase_schema_dropped', 'sql_drop', '', 'announce_schema'),
-      ('fluxbase_grant', 'ddl_command_end',
+      ('fluxbase_announce', 'ddl_command_end', '', 'announce_schema'),
+      ('fluxbase_announce_drop', 'sql_drop', '', 'announce_schema'),
+      ('fluxbase_access', 'ddl_command_end',
        'WHEN TAG IN (''CREATE TABLE'', ''CREATE TABLE AS'', ''SELECT INTO'', ''CREATE VIEW'', ''CREATE MATERIALIZED VIEW'', ''CREATE FOREIGN TABLE'', ''CREATE SEQUENCE'', ''IMPORT FOREIGN SCHEMA'')',
        'grant_created')) AS v (name, event, condition, function)
     WHERE NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = v.name)

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"fluxbase/actors/channel"
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
@@ -143,24 +141,30 @@ func (a *actor) reply(r Reply) {
 	}
 }
 
-func (a *actor) newID() string { return uuid.NewString() }
+func (a *actor) tableID(t SubscribeTable, ordinal int) string {
+	return a.services.Tables.ID(a.tableSubscription("", t), ordinal)
+}
 
 func (a *actor) subscriber() delivery.Subscriber {
 	return delivery.Subscriber{Ref: a.self, Caller: a.core.caller, Codec: a.dialect}
 }
 
-func (a *actor) subscribeTable(id string, t SubscribeTable) {
-	s := TableSubscription{
+func (a *actor) tableSubscription(id string, t SubscribeTable) TableSubscription {
+	return TableSubscription{
 		ID: id, Subscriber: a.subscriber(), Schema: t.Schema, Table: t.Table,
 		Event: t.Event, Condition: t.Condition,
 	}
+}
+
+func (a *actor) subscribeTable(id string, attempt int, t SubscribeTable) {
+	s := a.tableSubscription(id, t)
 	tables := a.services.Tables
 	a.context.Go(subscribeTimeout, func(ctx context.Context) (any, error) {
 		return nil, tables.Subscribe(ctx, s)
 	}, func(c *kernel.Context, _ any, err error) {
 		a.context = c
 		if !a.core.ended {
-			a.core.tableAnswered(id, err)
+			a.core.tableAnswered(id, attempt, err)
 		}
 		a.context = nil
 	})

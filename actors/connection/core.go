@@ -18,8 +18,8 @@ const maxQueued = 4 * clientBacklog
 // host is what the core makes happen. The actor does it for real, tests record.
 type host interface {
 	reply(r Reply)
-	newID() string
-	subscribeTable(id string, t SubscribeTable)
+	tableID(t SubscribeTable, ordinal int) string
+	subscribeTable(id string, attempt int, t SubscribeTable)
 	unsubscribeTable(id string)
 	join(k channel.Key)
 	leave(k channel.Key)
@@ -42,12 +42,16 @@ type core struct {
 	limits   Limits
 	host     host
 	tables   map[string]*tableState
+	attempts int
 	channels map[string]*channelState
 	ended    bool
 }
 
 type tableState struct {
 	request SubscribeTable
+	// attempt tells the answer to this subscription from the answer to one of the
+	// same id that was ended before it came.
+	attempt int
 	live    bool // acknowledged
 }
 
@@ -94,18 +98,25 @@ func (c *core) subscribeTable(m SubscribeTable) {
 		c.refuse(fault.SubscriptionLimitReached, "too many subscriptions on this connection", Refused{Channel: m.Channel})
 		return
 	}
-	id := c.host.newID()
+	id := c.host.tableID(m, 0)
+	for n := 1; c.tables[id] != nil; n++ {
+		id = c.host.tableID(m, n)
+	}
 	if c.tables == nil {
 		c.tables = map[string]*tableState{}
 	}
-	c.tables[id] = &tableState{request: m}
-	c.host.subscribeTable(id, m)
+	c.attempts++
+	c.tables[id] = &tableState{request: m, attempt: c.attempts}
+	c.host.subscribeTable(id, c.attempts, m)
 }
 
 // tableAnswered takes the feed's answer: to the first request, or to the one
 // that was repeated for a new caller.
-func (c *core) tableAnswered(id string, err error) {
+func (c *core) tableAnswered(id string, attempt int, err error) {
 	t := c.tables[id]
+	if t != nil && t.attempt != attempt {
+		return // the later one has an answer of its own
+	}
 	if t == nil {
 		if err == nil {
 			c.host.unsubscribeTable(id) // unsubscribed while it was on its way
@@ -450,7 +461,7 @@ func (c *core) reconsider() {
 		}
 	}
 	for id, t := range c.tables {
-		c.host.subscribeTable(id, t.request)
+		c.host.subscribeTable(id, t.attempt, t.request)
 	}
 }
 

@@ -27,6 +27,10 @@ type TableSubscription struct {
 
 // Tables follows tables for connections. Frames go to the subscriber's Ref.
 type Tables interface {
+	// ID names a subscription: the same for all connections that subscribe to the
+	// same, so that they share their frames. ordinal tells apart equal
+	// subscriptions of one connection, counted from 0. It does not block.
+	ID(s TableSubscription, ordinal int) string
 	// Subscribe returns when no change committed from then on can be missed, or
 	// a coded fault. Subscribing again under the same id replaces the
 	// subscription, for instance when the connection's caller changed.

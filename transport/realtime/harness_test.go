@@ -190,6 +190,10 @@ func (f *fakeTables) Subscribe(_ context.Context, s connection.TableSubscription
 	return nil
 }
 
+func (f *fakeTables) ID(s connection.TableSubscription, ordinal int) string {
+	return fmt.Sprintf("%s.%s/%s/%v/%d", s.Schema, s.Table, s.Event, s.Condition, ordinal)
+}
+
 func (f *fakeTables) Unsubscribe(_ kernel.Ref, id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

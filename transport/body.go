@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,9 @@ import (
 
 // prefetched is how much of a body the server has read when the route is found.
 const prefetched = 8 << 10
+
+// firstBuffer is the most memory that a body gets before its bytes are there.
+const firstBuffer = 64 << 10
 
 // readBody reads a body of at most limit bytes into memory of its own: messages
 // keep parts of it, also when the asker has given up waiting.
@@ -40,39 +44,61 @@ func readBody(ctx *fasthttp.RequestCtx, life context.Context, area route.Limit, 
 			}
 		}
 	}
-	if length > 0 {
-		body := make([]byte, length)
-		if _, err := io.ReadFull(stream, body); err != nil {
-			return nil, brokenBody(err)
-		}
-		return body, nil
-	}
-	body, err := io.ReadAll(io.LimitReader(stream, limit+1))
-	if err != nil {
+	body, err := readAll(stream, length, limit)
+	switch {
+	case err != nil:
 		return nil, brokenBody(err)
-	}
-	if int64(len(body)) > limit {
+	case int64(len(body)) > limit:
 		return nil, tooLarge(area, limit)
+	case length > 0 && int64(len(body)) < length:
+		return nil, brokenBody(io.ErrUnexpectedEOF)
 	}
 	return body, nil
 }
 
-// boundedBody is the body of a Stream route.
+// readAll reads to the end, or one byte beyond limit. Memory grows with what has
+// come, not with what the header promises. length is negative when unknown.
+func readAll(stream io.Reader, length, limit int64) ([]byte, error) {
+	first := int64(firstBuffer)
+	if length > 0 {
+		first = min(first, length+1) // one more, to read the end without growing
+	}
+	body := make([]byte, 0, first)
+	for int64(len(body)) <= limit {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		free := body[len(body):cap(body)]
+		n, err := stream.Read(free[:min(int64(len(free)), limit+1-int64(len(body)))])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return body, err
+		}
+	}
+	return body, nil
+}
+
+// boundedBody is the body of a Stream route. promised is what the header says
+// is still to come, negative when it does not say.
 type boundedBody struct {
-	body        io.Reader
-	left, limit int64
-	area        route.Limit
+	body                  io.Reader
+	left, limit, promised int64
+	area                  route.Limit
 }
 
 func streamBody(ctx *fasthttp.RequestCtx, area route.Limit, limit int64) (io.Reader, error) {
-	if int64(ctx.Request.Header.ContentLength()) > limit {
+	length := int64(ctx.Request.Header.ContentLength())
+	if length > limit {
 		return nil, tooLarge(area, limit)
 	}
 	stream := ctx.RequestBodyStream()
 	if stream == nil {
-		stream = eof{}
+		stream, length = bytes.NewReader(ctx.Request.Body()), -1
 	}
-	return &boundedBody{body: stream, left: limit, limit: limit, area: area}, nil
+	return &boundedBody{body: stream, left: limit, limit: limit, promised: length, area: area}, nil
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
@@ -84,19 +110,20 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.body.Read(p)
 	b.left -= int64(n)
+	if b.promised >= 0 {
+		b.promised -= int64(n)
+	}
 	switch {
 	case b.left < 0:
 		return n - 1, tooLarge(b.area, b.limit)
+	case err == io.EOF && b.promised > 0:
+		return n, brokenBody(io.ErrUnexpectedEOF)
 	case err != nil && err != io.EOF:
 		return n, brokenBody(err)
 	default:
 		return n, err
 	}
 }
-
-type eof struct{}
-
-func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 func tooLarge(area route.Limit, limit int64) error {
 	return fault.New(fault.PayloadTooLarge, "Payload Too Large").

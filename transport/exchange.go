@@ -222,8 +222,7 @@ func (x *exchange) finish() {
 	s, fast := x.server, x.fast
 	status := fast.Response.StatusCode()
 	if x.err != nil {
-		x.err = outcome(x.err, x.life)
-		status = route.WriteFailure(&fast.Response, x.door.Request().RequestID(), x.err)
+		status = x.refuse()
 	}
 	if s.Draining() && !fast.Hijacked() {
 		fast.SetConnectionClose()
@@ -249,6 +248,18 @@ func (x *exchange) finish() {
 		return
 	}
 	x.release()
+}
+
+// refuse writes the error. Its details are the handler's: when encoding them
+// panics, the client gets that failure instead.
+func (x *exchange) refuse() (status int) {
+	x.err = outcome(x.err, x.life)
+	id := x.door.Request().RequestID()
+	if err := x.guard(func() error { status = route.WriteFailure(&x.fast.Response, id, x.err); return nil }); err != nil {
+		x.err = err
+		status = route.WriteFailure(&x.fast.Response, id, err)
+	}
+	return status
 }
 
 // outcome names an error that only says that the context is over.

@@ -66,6 +66,7 @@ func FuzzCanonicalOrigin(f *testing.F) {
 	f.Add("https://App.Example.com:443")
 	f.Add("http://user@host")
 	f.Add("null")
+	f.Add("https://:443")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, ok := canonicalOrigin(text)
 		if !ok {

@@ -63,10 +63,14 @@ func New(o Options) (*Server, error) {
 		Handler:      s.handle,
 		ErrorHandler: s.malformed,
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-			if n := h.ContentLength(); n == 0 || n == -2 {
+			switch n := h.ContentLength(); {
+			case n == 0 || n == -2: // no body
 				return fasthttp.RequestConfig{}
+			case n > 0 && n <= prefetched: // read before the route is known
+				return fasthttp.RequestConfig{ReadTimeout: o.RequestTimeout}
+			default:
+				return fasthttp.RequestConfig{ReadTimeout: o.ReadTimeout}
 			}
-			return fasthttp.RequestConfig{ReadTimeout: o.ReadTimeout}
 		},
 		Concurrency:                  o.MaxConnections,
 		ReadBufferSize:               o.MaxHeader,

@@ -312,10 +312,18 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
+// explosive are details that cannot even be looked at.
+type explosive struct{}
+
+func (explosive) MarshalJSON() ([]byte, error) { panic("boom") }
+
 func TestFailures(t *testing.T) {
 	d := open(t, func(o *Options) { o.RequestTimeout = 100 * time.Millisecond },
 		route.Route{Method: "GET", Path: "/panic", Access: route.Public, Handle: func(*route.Request) error { panic("sky fell") }},
 		route.Route{Method: "GET", Path: "/secret", Access: route.Public, Handle: func(*route.Request) error { return errors.New("password is hunter2") }},
+		route.Route{Method: "GET", Path: "/details", Access: route.Public, Handle: func(*route.Request) error {
+			return fault.New(fault.Conflict, "Conflict").WithDetails(explosive{})
+		}},
 		route.Route{Method: "GET", Path: "/busy", Access: route.Public, Handle: func(*route.Request) error {
 			return fault.New(fault.Overloaded, "Too busy").WithRetryAfter(1500 * time.Millisecond)
 		}},
@@ -324,7 +332,7 @@ func TestFailures(t *testing.T) {
 			return r.Context().Err()
 		}},
 	)
-	for _, path := range []string{"/panic", "/secret"} {
+	for _, path := range []string{"/panic", "/secret", "/details"} {
 		a := d.call("GET", path, nil)
 		d.wantStatus(a, 500, fault.InternalError)
 		if strings.Contains(a.text, "hunter2") || strings.Contains(a.text, "sky") {
@@ -389,6 +397,61 @@ func TestBodyLimit(t *testing.T) {
 		if details["max_bytes"] == nil || details["endpoint_type"] == nil || a.body["error"] != "Payload Too Large" {
 			t.Errorf("body: %s", a.text)
 		}
+	}
+}
+
+// A body that ends before its time is no body: not as bytes and not as a stream.
+func TestTruncatedBody(t *testing.T) {
+	read := make(chan error, 2)
+	d := open(t, nil,
+		route.Route{Method: "POST", Path: "/whole", Access: route.Public, BodyLimit: route.LimitStorage, Handle: func(*route.Request) error {
+			read <- nil
+			return nil
+		}},
+		route.Route{Method: "POST", Path: "/stream", Access: route.Public, Stream: true, Handle: func(r *route.Request) error {
+			_, err := io.Copy(io.Discard, r.BodyStream())
+			read <- err
+			return err
+		}},
+	)
+	for _, path := range []string{"/whole", "/stream"} {
+		for _, length := range []string{"Content-Length: 100000", "Transfer-Encoding: chunked"} {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", path, length)
+			if strings.HasPrefix(length, "T") {
+				fmt.Fprint(conn, "10000\r\n")
+			}
+			fmt.Fprint(conn, strings.Repeat("a", 20000))
+			if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			conn.Close()
+			if resp.StatusCode != 400 {
+				t.Errorf("%s, %s: status %d", path, length, resp.StatusCode)
+			}
+		}
+	}
+	close(read)
+	for err := range read {
+		if err == nil {
+			t.Error("a truncated body was taken for a whole one")
+		}
+	}
+}
+
+// A client may ask first whether its body is wanted.
+func TestExpectContinue(t *testing.T) {
+	d := open(t, nil, route.Route{Method: "POST", Path: "/x", Access: route.Public, Handle: func(r *route.Request) error { return r.JSON(200, len(r.Body())) }})
+	if a := d.call("POST", "/x", strings.NewReader(strings.Repeat("a", 50_000)), "Expect: 100-continue"); a.text != "50000" {
+		t.Errorf("%d %s", a.status, a.text)
 	}
 }
 

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"fluxbase/cmd/fluxbase/server/servertest"
 )
@@ -184,5 +187,51 @@ func TestHTTPDrain(t *testing.T) {
 	if conn, err := net.Dial("tcp", address); err == nil {
 		conn.Close()
 		t.Error("a stopped node takes connections")
+	}
+}
+
+// A client that hangs up takes its query with it.
+func TestHTTPHangUpCancelsQuery(t *testing.T) {
+	n := servertest.Start(t)
+	ctx := t.Context()
+	db, err := pgx.Connect(ctx, n.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close(context.Background()) }) // the node's end closes it, too
+	if _, err := db.Exec(ctx, `CREATE VIEW public.slow AS SELECT 1 AS id, pg_sleep(20)::text AS nap; GRANT SELECT ON public.slow TO service_role`); err != nil {
+		t.Fatal(err)
+	}
+	sleeping := func() (count int) {
+		if err := db.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`).Scan(&count); err != nil {
+			t.Fatal(err)
+		}
+		return count
+	}
+	await := func(want int) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); sleeping() != want; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d queries sleep, want %d", sleeping(), want)
+			}
+		}
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(n.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		// The new view is known once the catalogue has been told of it.
+		if r := n.Do("GET", "/api/v1/tables/slow?select=id&limit=0", n.ServiceKey, nil); r.Status != 404 || time.Now().After(end) {
+			break
+		}
+	}
+	fmt.Fprintf(conn, "GET /api/v1/tables/slow HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", n.ServiceKey)
+	await(1)
+	conn.Close()
+	began := time.Now()
+	await(0)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the query ran on for %s", took)
 	}
 }

@@ -132,8 +132,8 @@ func TestRolesHaveNoMoreThanTheyNeed(t *testing.T) {
 	d.Admin(func(ctx context.Context, c *pgx.Conn) error {
 		if bad := get[string](t, c, `SELECT coalesce(string_agg(rolname, ', '), '') FROM pg_roles
 			WHERE rolname IN ('anon', 'authenticated', 'service_role', 'tenant_service', 'fluxbase_owner', 'fluxbase_user', 'fluxbase_service', 'fluxbase_ddl')
-			AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolinherit
-				OR rolbypassrls <> (rolname = 'service_role') OR rolcanlogin <> (rolname IN ('fluxbase_owner', 'fluxbase_user', 'fluxbase_service')))`); bad != "" {
+			AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication
+				OR rolinherit AND rolcanlogin OR rolbypassrls <> (rolname = 'service_role') OR rolcanlogin <> (rolname IN ('fluxbase_owner', 'fluxbase_user', 'fluxbase_service')))`); bad != "" {
 			t.Errorf("roles with wrong attributes: %s", bad)
 		}
 		got := get[string](t, c, `SELECT string_agg(m.member::regrole || ' in ' || m.roleid::regrole, ', ' ORDER BY m.member::regrole::text, m.roleid::regrole::text)

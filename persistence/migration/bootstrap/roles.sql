@@ -20,6 +20,13 @@ BEGIN
     EXECUTE format('CREATE ROLE %I %s', r.name, r.options);
   END LOOP;
 
+  -- A login must get nothing by membership alone: only by asking for the role.
+  FOR r IN SELECT rolname AS name FROM pg_roles
+    WHERE rolname IN ('fluxbase_owner', 'fluxbase_user', 'fluxbase_service') AND rolinherit
+  LOOP
+    EXECUTE format('ALTER ROLE %I NOINHERIT', r.name);
+  END LOOP;
+
   IF NOT (SELECT rolbypassrls FROM pg_roles WHERE rolname = 'service_role') THEN
     ALTER ROLE service_role BYPASSRLS;
   END IF;

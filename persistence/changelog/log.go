@@ -85,7 +85,7 @@ func (l *Log) Now(ctx context.Context) (Position, *Plan, error) {
 	if err != nil {
 		return Position{}, nil, err
 	}
-	p, err := parsePlan(plan, at)
+	p, err := l.parsePlan(plan, at)
 	return Position{Epoch: epoch, Seen: at}, p, err
 }
 

@@ -15,6 +15,9 @@ import (
 type Plan struct {
 	// Snapshot is the one that the plan was read in.
 	Snapshot Snapshot
+	// Unmarked tells that no event trigger writes markers: a table's columns may
+	// have changed anywhere between the plan before and this one.
+	Unmarked bool
 	tables   map[int32]*Table
 	named    map[[2]string]*Table
 	// text tells plans apart where no event trigger writes markers.
@@ -189,12 +192,12 @@ func (t *Table) column(name string) (Column, bool) {
 func (t *Table) from() string { return quote(t.Schema) + "." + quote(t.Name) }
 func (t *Table) as() string   { return quote(t.Name) }
 
-func parsePlan(text string, at Snapshot) (*Plan, error) {
+func (l *Log) parsePlan(text string, at Snapshot) (*Plan, error) {
 	var tables []*Table
 	if err := json.Unmarshal([]byte(text), &tables); err != nil {
 		return nil, fmt.Errorf("read the plan of the enabled tables: %w", err)
 	}
-	p := &Plan{Snapshot: at, text: text, tables: make(map[int32]*Table, len(tables)), named: make(map[[2]string]*Table, len(tables))}
+	p := &Plan{Snapshot: at, Unmarked: l.unmarked.Load(), text: text, tables: make(map[int32]*Table, len(tables)), named: make(map[[2]string]*Table, len(tables))}
 	for _, t := range tables {
 		t.relation = t.asRelation()
 		p.tables[t.ID] = t
@@ -240,3 +243,6 @@ func (c Column) kind() sql.Kind {
 }
 
 func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// Newer tells whether p was read after o; anything is newer than nil.
+func (p *Plan) Newer(o *Plan) bool { return o == nil || p.Snapshot.max >= o.Snapshot.max }

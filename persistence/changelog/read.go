@@ -85,7 +85,7 @@ func (l *Log) Read(ctx context.Context, from Position, plan *Plan, limit Limit) 
 		text = readContinue
 		args = append(args, from.Reading.String(), from.Last.Order, from.Last.Depth, from.Last.ID)
 	}
-	r := reading{from: from, plan: plan}
+	r := reading{log: l, from: from, plan: plan}
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, text, args...)
 		if err != nil {
@@ -101,6 +101,7 @@ func (l *Log) Read(ctx context.Context, from Position, plan *Plan, limit Limit) 
 
 // reading collects the rows of one read.
 type reading struct {
+	log      *Log
 	from     Position
 	plan     *Plan
 	snapshot string
@@ -151,7 +152,7 @@ func (r *reading) batch(limit Limit) (*Batch, error) {
 	}
 	b := &Batch{Entries: r.entries, Running: at.Running()}
 	if r.newPlan != nil && (r.plan == nil || *r.newPlan != r.plan.text) {
-		if b.Plan, err = parsePlan(*r.newPlan, at); err != nil {
+		if b.Plan, err = r.log.parsePlan(*r.newPlan, at); err != nil {
 			return nil, err
 		}
 	} else if r.newPlan != nil {

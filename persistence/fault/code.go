@@ -51,6 +51,7 @@ const (
 // What is not there, or stands in the way.
 const (
 	NotFound            Code = "NOT_FOUND"
+	RealtimeNotEnabled  Code = "REALTIME_NOT_ENABLED"
 	TableNotFound       Code = "TABLE_NOT_FOUND"
 	TenantNotFound      Code = "TENANT_NOT_FOUND"
 	AlreadyExists       Code = "ALREADY_EXISTS"

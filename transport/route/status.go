@@ -48,6 +48,7 @@ var statuses = map[fault.Code]int{
 
 	fault.NotFound:            404,
 	fault.TableNotFound:       404,
+	fault.RealtimeNotEnabled:  404,
 	fault.TenantNotFound:      404,
 	fault.AlreadyExists:       409,
 	fault.DuplicateKey:        409,

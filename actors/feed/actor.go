@@ -1,0 +1,284 @@
+package feed
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/actors/table"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/query"
+)
+
+// Log is the change log as the feed needs it; *changelog.Log does.
+type Log interface {
+	table.Log
+	Open(ctx context.Context) (epoch string, err error)
+	Read(ctx context.Context, from changelog.Position, plan *changelog.Plan, limit changelog.Limit) (*changelog.Batch, error)
+	CheckValues(ctx context.Context, t *changelog.Table, c caller.Caller, filter query.Condition) error
+}
+
+// Options say what a feed reads. Zero fields take the defaults.
+type Options struct {
+	Log Log
+	// RingBytes bounds the bytes of changes that are on their way to connections:
+	// 64 MB.
+	RingBytes int64
+	// Batch bounds one read; see changelog.Limit.
+	Batch changelog.Limit
+	// Poll is the time between reads without a bell: 1 s.
+	Poll time.Duration
+	// Logger hears what cannot be answered. Nil means the actor's own.
+	Logger *slog.Logger
+}
+
+// Times of the feed.
+const (
+	readTimeout = 30 * time.Second
+	// firstLook and lastLook bound the time after which it reads again while
+	// transactions are running.
+	firstLook = 5 * time.Millisecond
+	lastLook  = 100 * time.Millisecond
+	// retryDelay is between attempts when the database is not there.
+	retryDelay = 250 * time.Millisecond
+	// planAge is after how long the plan is read again although nothing said so:
+	// membership in roles changes without a word.
+	planAge = 30 * time.Second
+	// maxOutstanding is how many deliveries may be under way in all tables.
+	maxOutstanding = 8
+)
+
+// Props describe a tenant's feed. What it knows of its subscribers survives a
+// crash; they are told that changes may be missing.
+func Props(name string, o Options) kernel.Props {
+	if o.RingBytes == 0 {
+		o.RingBytes = 64 << 20
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
+	}
+	known := &registry{subscribers: map[kernel.Ref]map[string]*subscription{}}
+	return kernel.Props{
+		Name:  name,
+		New:   func() kernel.Actor { return &feed{options: o, registry: known} },
+		Limit: 1 << 16,
+	}
+}
+
+type (
+	// wake ends a pause; number tells which.
+	wake struct{ number int }
+	// tryOpen ends the pause after opening failed.
+	tryOpen struct{}
+	// room says that the window has room again.
+	room struct{}
+)
+
+// feed owns the position in the log and who is subscribed.
+type feed struct {
+	options  Options
+	registry *registry
+	window   *delivery.Window
+
+	state      state
+	generation int                                  // counts the positions that were begun with
+	pending    []func(c *kernel.Context, err error) // wait for state open
+	anew       bool                                 // the subscribers have to be taken in again
+
+	at       changelog.Position
+	plan     *changelog.Plan
+	planRead time.Time
+	// signatures are the columns that each table has at the position.
+	signatures map[int32]string
+	tables     map[int32]*child
+
+	reading     bool
+	again       bool // something happened while reading
+	look        time.Duration
+	pauses      int
+	pause       *kernel.Timer
+	outstanding int
+
+	listening      bool
+	reads, entries uint64
+}
+
+type state uint8
+
+const (
+	closed state = iota
+	opening
+	open
+)
+
+// child is the actor of one table.
+type child struct {
+	ref         kernel.Ref
+	outstanding int
+}
+
+// Receive implements kernel.Actor.
+func (f *feed) Receive(c *kernel.Context, msg any) {
+	switch m := msg.(type) {
+	case kernel.Started:
+		f.start(c)
+	case Subscribe:
+		f.subscribe(c, m)
+	case Unsubscribe:
+		f.unsubscribe(c, m.Subscriber, m.SubscriptionID)
+		c.Reply(struct{}{})
+	case Reidentify:
+		f.reidentify(c, m)
+	case Gone:
+		f.gone(c, m.Subscriber)
+	case kernel.Terminated:
+		f.terminated(c, m.Ref)
+	case Rung:
+		f.rung(c)
+	case ListenerUp:
+		f.listening = true
+		f.reopen(c)
+	case ListenerDown:
+		f.listening = false
+	case wake:
+		if m.number == f.pauses {
+			f.read(c)
+		}
+	case tryOpen:
+		if f.state == closed && !f.registry.empty() {
+			f.open(c)
+		}
+	case room:
+		f.read(c)
+	case table.Delivered:
+		f.delivered(c, m.Table)
+	case GetStats:
+		c.Reply(f.stats())
+	}
+}
+
+func (f *feed) start(c *kernel.Context) {
+	self := c.Self()
+	f.window = delivery.NewWindow(f.options.RingBytes, func() {
+		// A feed that has stopped needs no room.
+		_ = self.Tell(room{})
+	})
+	f.signatures, f.tables = map[int32]string{}, map[int32]*child{}
+	f.look = firstLook
+	if f.registry.empty() {
+		return
+	}
+	// A crash: everybody is told and subscribed again.
+	c.Logger().Error("the feed begins anew", "subscribers", len(f.registry.subscribers))
+	for ref := range f.registry.subscribers {
+		c.Watch(ref)
+	}
+	f.lost(delivery.Notice{Type: "resume_failed", Code: "internal", Message: "the feed of changes failed: changes may be missing"})
+	f.anew = true
+	f.open(c)
+}
+
+// whenOpen calls then when the position is known, or when it cannot be.
+func (f *feed) whenOpen(c *kernel.Context, then func(c *kernel.Context, err error)) {
+	if f.state == open {
+		then(c, nil)
+		return
+	}
+	f.pending = append(f.pending, then)
+	if f.state == closed {
+		f.open(c)
+	}
+}
+
+// opened is what opening gives.
+type opened struct {
+	at   changelog.Position
+	plan *changelog.Plan
+}
+
+// open takes the position of this moment.
+func (f *feed) open(c *kernel.Context) {
+	f.state = opening
+	log := f.options.Log
+	c.Go(readTimeout, func(ctx context.Context) (any, error) {
+		if _, err := log.Open(ctx); err != nil {
+			return nil, err
+		}
+		at, plan, err := log.Now(ctx)
+		return opened{at, plan}, err
+	}, func(c *kernel.Context, res any, err error) {
+		pending := f.pending
+		f.pending = nil
+		if err != nil {
+			c.Logger().Warn("the change log cannot be opened", "error", err)
+			f.state = closed
+			for _, then := range pending {
+				then(c, err)
+			}
+			if !f.registry.empty() {
+				c.After(retryDelay, tryOpen{})
+			}
+			return
+		}
+		o := res.(opened)
+		f.state, f.at = open, o.at
+		f.generation++
+		clear(f.signatures)
+		f.adopt(c, o.plan)
+		if f.anew {
+			f.anew = false
+			f.resubscribe(c)
+		}
+		for _, then := range pending {
+			f.whenOpen(c, then)
+		}
+		f.rest(c, f.options.Poll)
+		f.ifUnused()
+	})
+}
+
+// reopen compares the epoch: the server that answers may be another one.
+func (f *feed) reopen(c *kernel.Context) {
+	if f.state != open {
+		return
+	}
+	log, before := f.options.Log, f.at.Epoch
+	c.Go(readTimeout, func(ctx context.Context) (any, error) { return log.Open(ctx) }, func(c *kernel.Context, res any, err error) {
+		if err == nil && res.(string) != before && f.state == open && f.at.Epoch == before {
+			f.restart(c, changelog.ErrEpochChanged)
+			return
+		}
+		f.rung(c)
+	})
+}
+
+// restart goes on from this moment and tells everybody why.
+func (f *feed) restart(c *kernel.Context, why error) {
+	code := "too_old"
+	if why == changelog.ErrEpochChanged {
+		code = "epoch_changed"
+	}
+	f.lost(delivery.Notice{Type: "resume_failed", Code: code, Message: fmt.Sprintf("changes are missing: %v", why)})
+	f.close()
+	f.anew = true
+	f.open(c)
+}
+
+// close stops reading: nobody is subscribed.
+func (f *feed) close() {
+	f.state, f.again = closed, false
+	f.generation++
+	f.pauses++
+	f.pause.Cancel()
+}
+
+func (f *feed) stats() Stats {
+	return Stats{
+		Tables: len(f.tables), Subscriptions: f.registry.count, Subscribers: len(f.registry.subscribers),
+		WindowBytes: f.window.Used(), Reads: f.reads, Entries: f.entries, Listening: f.listening,
+	}
+}

@@ -1,0 +1,339 @@
+package feed
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/actors/table"
+	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+)
+
+// subscription is one subscription of one connection.
+type subscription struct {
+	id         string
+	subscriber delivery.Subscriber
+	schema     string
+	table      string
+	event      string
+	filter     query.Condition
+	filterKey  string
+	filterText string
+	tableID    int32
+}
+
+// notify sends a notice about the subscription.
+func (s *subscription) notify(n delivery.Notice) {
+	n.SubscriptionID = s.id
+	f := &delivery.Frame{Bytes: s.subscriber.Codec.AppendNotice(nil, &n), Messages: 1, Reliable: true}
+	// A connection that is gone needs no notice.
+	_ = s.subscriber.Ref.Tell(f)
+}
+
+// registry is who is subscribed to what. It outlives a crash of the feed.
+type registry struct {
+	subscribers map[kernel.Ref]map[string]*subscription
+	tables      map[int32]int
+	count       int
+}
+
+func (r *registry) empty() bool { return r.count == 0 }
+
+func (r *registry) add(s *subscription) {
+	r.remove(s.subscriber.Ref, s.id)
+	if r.tables == nil {
+		r.tables = map[int32]int{}
+	}
+	if r.subscribers[s.subscriber.Ref] == nil {
+		r.subscribers[s.subscriber.Ref] = map[string]*subscription{}
+	}
+	r.subscribers[s.subscriber.Ref][s.id] = s
+	r.tables[s.tableID]++
+	r.count++
+}
+
+// remove takes a subscription out; nil when it is not there.
+func (r *registry) remove(ref kernel.Ref, id string) *subscription {
+	s := r.subscribers[ref][id]
+	if s == nil {
+		return nil
+	}
+	delete(r.subscribers[ref], id)
+	if len(r.subscribers[ref]) == 0 {
+		delete(r.subscribers, ref)
+	}
+	if r.tables[s.tableID]--; r.tables[s.tableID] == 0 {
+		delete(r.tables, s.tableID)
+	}
+	r.count--
+	return s
+}
+
+// all lists the subscriptions.
+func (r *registry) all() []*subscription {
+	list := make([]*subscription, 0, r.count)
+	for _, of := range r.subscribers {
+		for _, s := range of {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// each calls do for the subscriptions to a table, which do may remove.
+func (r *registry) each(table int32, do func(*subscription)) {
+	for _, all := range r.subscribers {
+		for _, s := range all {
+			if s.tableID == table {
+				do(s)
+			}
+		}
+	}
+}
+
+// subscribe checks what is asked for against the plan of this moment.
+func (f *feed) subscribe(c *kernel.Context, m Subscribe) {
+	switch m.Event {
+	case "":
+		m.Event = table.Any
+	case "INSERT", "UPDATE", "DELETE", table.Any:
+	default:
+		c.Fail(fault.Newf(fault.InvalidInput, "unknown event %q", m.Event).WithHint("Events are INSERT, UPDATE, DELETE and *."))
+		return
+	}
+	if m.Schema == "" {
+		m.Schema = "public"
+	}
+	s := &subscription{
+		id: m.SubscriptionID, subscriber: m.Subscriber, schema: m.Schema, table: m.Table, event: m.Event,
+		filter: m.Filter, filterKey: conditionKey(m.Filter), filterText: m.FilterText,
+	}
+	request := c.Request()
+	answer := func(err error) {
+		if request == nil {
+			return
+		}
+		if err != nil {
+			request.Fail(err)
+			f.ifUnused()
+			return
+		}
+		request.Reply(Subscribed{ID: s.id, Schema: s.schema, Table: s.table, Event: s.event, Filter: s.filterText})
+	}
+	f.whenOpen(c, func(c *kernel.Context, err error) {
+		if err != nil {
+			answer(fault.New(fault.ServiceUnavailable, "changes cannot be followed right now").WithCause(err))
+			return
+		}
+		f.admit(c, s, true, answer)
+	})
+}
+
+// admit subscribes when the table is enabled and the caller may have what it
+// asks for. refresh allows for one look at the plan of this moment.
+func (f *feed) admit(c *kernel.Context, s *subscription, refresh bool, answer func(error)) {
+	t, ok := f.plan.Named(s.schema, s.table)
+	if !ok {
+		if !refresh {
+			answer(fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", s.schema, s.table))
+			return
+		}
+		f.refreshed(c, func(c *kernel.Context, err error) {
+			if err != nil {
+				answer(err)
+				return
+			}
+			f.admit(c, s, false, answer)
+		})
+		return
+	}
+	if err := permitted(t, s); err != nil {
+		answer(err)
+		return
+	}
+	s.tableID = t.ID
+	if s.filter == nil {
+		answer(f.enter(c, s))
+		return
+	}
+	log := f.options.Log
+	c.Go(readTimeout, func(ctx context.Context) (any, error) {
+		return nil, log.CheckValues(ctx, t, s.subscriber.Caller, s.filter)
+	}, func(c *kernel.Context, _ any, err error) {
+		if err != nil {
+			answer(err)
+			return
+		}
+		f.whenOpen(c, func(c *kernel.Context, err error) {
+			if err == nil {
+				err = f.enter(c, s)
+			}
+			answer(err)
+		})
+	})
+}
+
+// permitted tells whether the subscriber may read what it asks for.
+func permitted(t *changelog.Table, s *subscription) error {
+	role := s.subscriber.Caller.DatabaseRole()
+	if t.View(role).Denied {
+		return fault.Newf(fault.InsufficientPermissions, "permission denied for table %s", t.Name)
+	}
+	return t.CheckFilter(role, s.filter)
+}
+
+// refreshed reads the plan of this moment.
+func (f *feed) refreshed(c *kernel.Context, then func(c *kernel.Context, err error)) {
+	log := f.options.Log
+	c.Go(readTimeout, func(ctx context.Context) (any, error) {
+		_, plan, err := log.Now(ctx)
+		return plan, err
+	}, func(c *kernel.Context, res any, err error) {
+		if err != nil {
+			then(c, err)
+			return
+		}
+		plan := res.(*changelog.Plan)
+		f.whenOpen(c, func(c *kernel.Context, err error) {
+			if err == nil && plan.Newer(f.plan) {
+				f.adopt(c, plan)
+				f.whenOpen(c, then) // it may have disabled the last subscription
+				return
+			}
+			then(c, err)
+		})
+	})
+}
+
+// enter puts a subscription in; from here on every change reaches it.
+func (f *feed) enter(c *kernel.Context, s *subscription) error {
+	if _, enabled := f.plan.Table(s.tableID); !enabled {
+		return fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", s.schema, s.table)
+	}
+	if s.id == "" {
+		for ordinal := 0; s.id == "" || f.registry.subscribers[s.subscriber.Ref][s.id] != nil; ordinal++ {
+			s.id = ID(s.schema, s.table, s.event, s.filter, ordinal)
+		}
+	}
+	if old := f.registry.subscribers[s.subscriber.Ref][s.id]; old != nil && old.tableID != s.tableID {
+		f.unsubscribe(c, s.subscriber.Ref, s.id)
+	}
+	f.registry.add(s)
+	c.Watch(s.subscriber.Ref)
+	return f.attach(c, s)
+}
+
+// attach tells the table's actor of a subscription.
+func (f *feed) attach(c *kernel.Context, s *subscription) error {
+	t, err := f.child(c, s.tableID)
+	if err == nil {
+		err = t.ref.Tell(table.Add{Subscriber: s.subscriber, Subscription: table.Subscription{
+			ID: s.id, Event: s.event, Filter: s.filter, FilterText: s.filterKey,
+		}})
+	}
+	if err != nil {
+		f.registry.remove(s.subscriber.Ref, s.id)
+	}
+	return err
+}
+
+// reattach is attach for a subscription that was acknowledged: when it fails the
+// subscriber is told.
+func (f *feed) reattach(c *kernel.Context, s *subscription) {
+	if err := f.attach(c, s); err != nil {
+		s.notify(delivery.Notice{Type: "error", Code: string(fault.CodeOf(err)), Message: "the subscription ended: " + fault.From(err).Message})
+	}
+}
+
+// resubscribe takes everybody in again after the position was lost.
+func (f *feed) resubscribe(c *kernel.Context) {
+	for _, s := range f.registry.all() {
+		t, ok := f.plan.Named(s.schema, s.table)
+		if !ok {
+			s.notify(notEnabled(s))
+			f.unsubscribe(c, s.subscriber.Ref, s.id)
+			continue
+		}
+		if f.tables[s.tableID] != nil && t.ID == s.tableID {
+			continue // its actor still has it
+		}
+		moved := *s
+		moved.tableID = t.ID
+		f.registry.add(&moved)
+		f.reattach(c, &moved)
+	}
+}
+
+func notEnabled(s *subscription) delivery.Notice {
+	return delivery.Notice{Type: "error", Code: string(fault.RealtimeNotEnabled), Message: "table " + s.schema + "." + s.table + " not enabled for realtime"}
+}
+
+func (f *feed) unsubscribe(c *kernel.Context, ref kernel.Ref, id string) {
+	if id == "" {
+		for one := range f.registry.subscribers[ref] {
+			f.unsubscribe(c, ref, one)
+		}
+		return
+	}
+	s := f.registry.remove(ref, id)
+	if s == nil {
+		return
+	}
+	if t := f.tables[s.tableID]; t != nil {
+		// One that has ended needs not be told.
+		_ = t.ref.Tell(table.Remove{Subscriber: ref, ID: id})
+	}
+	f.dropIfUnused(c, s.tableID)
+	if f.registry.subscribers[ref] == nil {
+		c.Unwatch(ref)
+	}
+	f.ifUnused()
+}
+
+// reidentify puts the connection's subscriptions under another caller.
+func (f *feed) reidentify(c *kernel.Context, m Reidentify) {
+	var refused error
+	for _, s := range slices.Collect(maps.Values(f.registry.subscribers[m.Subscriber.Ref])) {
+		changed := *s
+		changed.subscriber = m.Subscriber
+		err := fault.New(fault.ServiceUnavailable, "changes cannot be followed right now")
+		if f.state == open {
+			if t, ok := f.plan.Table(s.tableID); ok {
+				if denied := permitted(t, &changed); denied == nil {
+					f.registry.add(&changed)
+					if denied = f.attach(c, &changed); denied == nil {
+						continue
+					}
+				} else {
+					err = fault.From(denied)
+				}
+			}
+		}
+		f.unsubscribe(c, m.Subscriber.Ref, s.id)
+		refused = err
+	}
+	if refused != nil {
+		c.Fail(refused)
+		return
+	}
+	c.Reply(struct{}{})
+}
+
+// gone forgets a connection.
+func (f *feed) gone(c *kernel.Context, ref kernel.Ref) {
+	told := map[int32]bool{}
+	for id, s := range f.registry.subscribers[ref] {
+		f.registry.remove(ref, id)
+		if t := f.tables[s.tableID]; t != nil && !told[s.tableID] {
+			told[s.tableID] = true
+			_ = t.ref.Tell(table.Drop{Subscriber: ref})
+		}
+		f.dropIfUnused(c, s.tableID)
+	}
+	c.Unwatch(ref)
+	f.ifUnused()
+}

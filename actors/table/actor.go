@@ -1,0 +1,141 @@
+package table
+
+import (
+	"context"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/fault"
+)
+
+// Props describe the actor of one table. A crash ends it: the feed makes a new
+// one and tells the subscribers what they may have missed.
+func Props(name string, o Options) kernel.Props {
+	return kernel.Props{
+		Name:    name,
+		New:     func() kernel.Actor { return &actor{options: o, follow: newMembership()} },
+		Limit:   1 << 16,
+		OnCrash: kernel.Stop,
+	}
+}
+
+// actor owns who follows the table and what waits for being judged.
+type actor struct {
+	options Options
+	follow  *membership
+	judging bool
+	waiting []any
+}
+
+// Receive implements kernel.Actor.
+func (a *actor) Receive(c *kernel.Context, msg any) {
+	switch m := msg.(type) {
+	case Drop:
+		// A connection that is gone need not wait its turn.
+		a.follow.drop(m.Subscriber)
+		for i, w := range a.waiting {
+			if add, ok := w.(Add); ok && add.Subscriber.Ref == m.Subscriber {
+				a.waiting[i] = nil
+			}
+		}
+	case Add, Remove, Deliver, Notify:
+		if a.judging {
+			a.waiting = append(a.waiting, m)
+			return
+		}
+		a.handle(c, m)
+	}
+}
+
+func (a *actor) handle(c *kernel.Context, msg any) {
+	switch m := msg.(type) {
+	case Add:
+		a.follow.add(m)
+	case Remove:
+		a.follow.remove(m)
+	case Notify:
+		a.notify(m.Notice)
+	case Deliver:
+		a.deliver(c, m)
+	}
+}
+
+// deliver judges on another goroutine; what comes meanwhile waits.
+func (a *actor) deliver(c *kernel.Context, m Deliver) {
+	if m.Broken {
+		a.notify(schemaChanged)
+	}
+	if len(m.Entries) == 0 || len(a.follow.groups) == 0 {
+		a.done(c)
+		return
+	}
+	a.judging = true
+	questions := a.follow.questions()
+	log, id := a.options.Log, a.options.ID
+	c.Go(judgeTimeout, func(ctx context.Context) (any, error) {
+		return judge(ctx, log, id, m.Plan, m.Entries, questions)
+	}, func(c *kernel.Context, res any, err error) {
+		a.judging = false
+		a.verdict(c, res, err)
+		a.done(c)
+		for len(a.waiting) > 0 && !a.judging {
+			next := a.waiting[0]
+			a.waiting = a.waiting[1:]
+			a.handle(c, next)
+		}
+	})
+}
+
+func (a *actor) verdict(c *kernel.Context, res any, err error) {
+	if err != nil {
+		c.Logger().Error("changes could not be judged", "error", err)
+		f := fault.From(err)
+		a.notify(delivery.Notice{Type: "resume_failed", Code: "not_judged", Message: f.Message})
+		return
+	}
+	j := res.(*judged)
+	switch {
+	case j.gone:
+		return // the feed meets the marker and says so
+	case j.changed:
+		a.notify(schemaChanged)
+		return
+	}
+	parcels, err := encode(j, a.follow.groups)
+	if err != nil {
+		c.Logger().Error("changes could not be encoded", "error", err)
+		a.notify(delivery.Notice{Type: "resume_failed", Code: "internal", Message: "changes could not be encoded"})
+		return
+	}
+	for _, p := range parcels {
+		a.send(p)
+	}
+}
+
+var schemaChanged = delivery.Notice{Type: "resume_failed", Code: "schema_changed", Message: "the table's columns changed behind changes that were not delivered yet: read the table again"}
+
+func (a *actor) notify(n delivery.Notice) {
+	for _, g := range a.follow.groups {
+		a.send(notices(g, n))
+	}
+}
+
+// send gives a frame to its receivers. Each calls Done; for those that are gone
+// it is called here.
+func (a *actor) send(p parcel) {
+	f := &delivery.Frame{Bytes: p.bytes, Messages: p.messages, Reliable: true}
+	f.Track(a.options.Window, len(p.receivers))
+	for _, ref := range p.receivers {
+		if err := ref.Tell(f); err != nil {
+			f.Done()
+		}
+	}
+}
+
+func (a *actor) done(c *kernel.Context) {
+	if err := a.options.Feed.Tell(Delivered{Table: a.options.ID}); err != nil && err != kernel.ErrStopped {
+		// The feed counts deliveries: without this it would wait for ever.
+		c.Logger().Error("the feed does not hear", "error", err)
+		c.Stop()
+	}
+}

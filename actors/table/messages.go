@@ -1,0 +1,86 @@
+// Package table is the actor that delivers the changes of one table to the
+// connections that follow it.
+//
+// Connections that PostgreSQL cannot tell apart (same role and claims), speak the
+// same dialect and have the same subscriptions form a group: it is judged once.
+// Groups that may see the same of a batch share the encoded bytes.
+//
+// The actor handles one thing at a time in the order in which it came, also while
+// it waits for a judgement: who was added before a batch gets all of it, who was
+// added behind it nothing.
+package table
+
+import (
+	"context"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/query"
+)
+
+// Any is the event of a subscription to everything.
+const Any = "*"
+
+// Subscription is what a connection follows of the table.
+type Subscription struct {
+	// ID comes with every change that matched.
+	ID string
+	// Event is INSERT, UPDATE, DELETE or Any.
+	Event string
+	// Filter must hold of a row; nil for every row.
+	Filter query.Condition
+	// FilterText tells filters apart: equal texts must mean equal filters.
+	FilterText string
+}
+
+// Add begins a subscription, or replaces the subscriber's subscription of that
+// id. The subscriber's caller and codec are those of its last Add.
+type Add struct {
+	Subscriber   delivery.Subscriber
+	Subscription Subscription
+}
+
+// Remove ends a subscription; unknown ones are no error.
+type Remove struct {
+	Subscriber kernel.Ref
+	ID         string
+}
+
+// Drop ends all subscriptions of a connection that is gone.
+type Drop struct{ Subscriber kernel.Ref }
+
+// Deliver brings changes of the table, in order.
+type Deliver struct {
+	Plan    *changelog.Plan
+	Entries []changelog.Entry
+	// Broken tells that changes came before these which nobody can judge any
+	// more, because the table's columns changed behind them.
+	Broken bool
+}
+
+// Delivered is told to Options.Feed when a Deliver is done: its frames are with
+// the connections.
+type Delivered struct{ Table int32 }
+
+// Notify sends a notice to every subscription. The actor fills in the ids.
+type Notify struct{ Notice delivery.Notice }
+
+// Log judges changes; *changelog.Log does.
+type Log interface {
+	Judge(ctx context.Context, t *changelog.Table, images []changelog.Image, questions []changelog.Question) []changelog.Answer
+	Current(ctx context.Context, p *changelog.Plan) (bool, error)
+	Now(ctx context.Context) (changelog.Position, *changelog.Plan, error)
+}
+
+// Options say what an actor is for.
+type Options struct {
+	// ID is the table's id in the registry.
+	ID int32
+	// Log judges.
+	Log Log
+	// Window bounds the bytes on their way; nil for no bound.
+	Window *delivery.Window
+	// Feed is told of Delivered.
+	Feed kernel.Ref
+}

@@ -6,6 +6,7 @@ package kerneltest
 import (
 	"context"
 	"hash/fnv"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,7 @@ func New(t testing.TB) *Cluster {
 
 // Join adds a node. It is killed when the test ends.
 func (c *Cluster) Join(id kernel.NodeID) *Node {
-	n := &Node{System: kernel.NewSystem(kernel.SystemOptions{Name: string(id)}), cluster: c, id: id, services: map[string]kernel.Ref{}}
+	n := &Node{System: kernel.NewSystem(kernel.SystemOptions{Name: string(id), Logger: slog.New(slog.DiscardHandler)}), cluster: c, id: id, services: map[string]kernel.Ref{}}
 	n.homes = kernel.NewHomes(n.System, func(context.Context, string, string) (uint64, error) { return c.epoch.Add(1), nil }, nil)
 	c.mu.Lock()
 	c.nodes[id] = n

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
 	"fluxbase/actors/tenant"
 	"fluxbase/listeners"
@@ -37,9 +38,13 @@ func (s *Server) openBells(context.Context) error {
 			// Whatever rang while nobody listened is looked up.
 			s.revoked.ListenerUp()
 			s.tenants.directory.Refresh()
+			s.tellFeeds(feed.ListenerUp{})
 			s.reload(reloadKeys{}, reloadSchema{})
 		},
-		Down: func(error) { s.revoked.ListenerDown() },
+		Down: func(error) {
+			s.revoked.ListenerDown()
+			s.tellFeeds(feed.ListenerDown{})
+		},
 		Bell: s.rang,
 	})
 	s.onStop("listener", func(context.Context) error { s.listener.Close(); return nil })
@@ -48,6 +53,8 @@ func (s *Server) openBells(context.Context) error {
 
 func (s *Server) rang(channel, payload string) {
 	switch channel {
+	case listeners.Changes:
+		s.tellFeeds(feed.Rung{})
 	case listeners.Schema:
 		s.reload(reloadSchema{})
 	case listeners.Keys:

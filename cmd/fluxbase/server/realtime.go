@@ -72,6 +72,14 @@ func (s *Server) realtimeServed() bool {
 }
 
 // servicesOf tells what the connections of a tenant talk to.
-func (s *Server) servicesOf(ctx context.Context, tenant string) (connection.Services, error) {
-	return connection.Services{Channels: s.sockets.channels, Presence: s.sockets.presence}, nil
+func (s *Server) servicesOf(ctx context.Context, id string) (connection.Services, error) {
+	t, err := s.tenants.directory.Open(ctx, id)
+	if err != nil {
+		return connection.Services{}, err
+	}
+	return connection.Services{
+		Channels: s.sockets.channels,
+		Presence: s.sockets.presence,
+		Tables:   follower{t.Parts.feed},
+	}, nil
 }

@@ -22,6 +22,7 @@ import (
 type tenantParts struct {
 	route    route.Tenant
 	database *db.Database
+	feed     kernel.Ref
 }
 
 // tenants is the directory in the form that transport asks for.
@@ -99,6 +100,9 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		Name: "data", Workers: c.Tables.Workers, Queue: c.Tables.Queue,
 		New: func() kernel.Worker { return rows },
 	}); err != nil {
+		return nil, closing, err
+	}
+	if p.feed, err = s.openFeed(ctx, database, spawn); err != nil {
 		return nil, closing, err
 	}
 	people := identity.Options{

@@ -169,6 +169,12 @@ func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
 			}
 			r.Missing = append(r.Missing, "new tables in schema public are not granted to the API roles: "+err.Error())
 		}
+		if _, err := c.Exec(ctx, logTriggerSQL); err != nil {
+			if !refused(err) {
+				return err
+			}
+			r.Missing = append(r.Missing, "tables cannot be enabled for realtime: "+err.Error())
+		}
 		_, err = c.Exec(ctx, eventTriggerSQL)
 		switch {
 		case err == nil:

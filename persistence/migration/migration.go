@@ -109,7 +109,7 @@ func Hash() string {
 
 func bootstrapHash() string {
 	h := sha256.New()
-	for _, text := range []string{rolesSQL, databaseSQL, grantsSQL, eventTriggerSQL} {
+	for _, text := range []string{rolesSQL, databaseSQL, grantsSQL, logTriggerSQL, eventTriggerSQL} {
 		fmt.Fprintf(h, "%d\x00%s", len(text), text)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])

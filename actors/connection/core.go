@@ -240,6 +240,8 @@ func (c *core) joined(name string, err error) {
 
 func (c *core) notJoined(name string, s *channelState, err error) {
 	delete(c.channels, name)
+	// An earlier join of the same channel may have come through.
+	c.host.leave(c.channelKey(name))
 	if s.watching {
 		c.host.unwatch(c.roomKey(name))
 	}

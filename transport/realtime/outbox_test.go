@@ -15,7 +15,7 @@ import (
 	"fluxbase/actors/delivery"
 )
 
-// pipe is an outbox and its peer's end, over loopback with small buffers.
+// pipe is an outbox and its peer's end, over loopback with small write buffers.
 type pipe struct {
 	out  *outbox
 	peer net.Conn
@@ -40,7 +40,8 @@ func newPipe(t *testing.T, limits outboxLimits, wrap func(net.Conn) net.Conn) pi
 	if err := near.(*net.TCPConn).SetWriteBuffer(16 << 10); err != nil {
 		t.Fatal(err)
 	}
-	if err := peer.(*net.TCPConn).SetReadBuffer(16 << 10); err != nil {
+	// Below the loopback's segment size TCP itself would stall.
+	if err := peer.(*net.TCPConn).SetReadBuffer(192 << 10); err != nil {
 		t.Fatal(err)
 	}
 	w := startWriter()

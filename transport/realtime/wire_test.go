@@ -44,6 +44,7 @@ func TestSocketFollowsRFC6455(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // who does not answer a close is given two seconds
 			c := dialRaw(t, n.addr)
 			defer c.Close()
 			if _, err := c.Write(test.send); err != nil {

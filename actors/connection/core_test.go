@@ -1,0 +1,253 @@
+package connection
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fluxbase/actors/channel"
+	"fluxbase/actors/presence"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+)
+
+// script records what a core makes happen.
+type script struct {
+	log   []string
+	ended int
+}
+
+func (s *script) note(format string, args ...any) {
+	s.log = append(s.log, fmt.Sprintf(format, args...))
+}
+
+func (s *script) reply(r Reply) {
+	switch r := r.(type) {
+	case Refused:
+		s.note("refused %s %s%s", r.Code, r.Channel, r.SubscriptionID)
+	default:
+		s.note("%s %v", strings.TrimPrefix(fmt.Sprintf("%T", r), "connection."), r)
+	}
+}
+func (s *script) tableID(t SubscribeTable, n int) string            { return fmt.Sprintf("%s%d", t.Table, n) }
+func (s *script) subscribeTable(id string, n int, _ SubscribeTable) { s.note("follow %s/%d", id, n) }
+func (s *script) unsubscribeTable(id string)                        { s.note("unfollow %s", id) }
+func (s *script) join(k channel.Key)                                { s.note("join %s", k) }
+func (s *script) leave(k channel.Key)                               { s.note("leave %s", k) }
+func (s *script) publish(p channel.Publish)                         { s.note("publish %s %s", p.Key, p.Payload) }
+func (s *script) watch(k presence.Key)                              { s.note("watch %s", k) }
+func (s *script) track(k presence.Key, key string, _ json.RawMessage) {
+	s.note("track %s %s", k, key)
+}
+func (s *script) untrack(k presence.Key, key string) { s.note("untrack %s %s", k, key) }
+func (s *script) unwatch(k presence.Key)             { s.note("unwatch %s", k) }
+func (s *script) identified(c caller.Caller)         { s.note("identified %s", c.UserID) }
+func (s *script) expireAt(t time.Time)               { s.note("expire %v", !t.IsZero()) }
+func (s *script) end(e End)                          { s.ended++; s.note("end %d", e.Code) }
+
+func (s *script) take() string {
+	out := strings.Join(s.log, " | ")
+	s.log = nil
+	return out
+}
+
+func user(id string) caller.Caller {
+	return caller.Caller{Tenant: "t", Role: caller.Authenticated, UserID: id, Source: caller.SourceToken, Claims: []byte(`{"sub":"` + id + `"}`)}
+}
+
+func TestCore(t *testing.T) {
+	s := &script{}
+	c := newCore("conn", user("a"), Limits{Presences: 1}, s)
+	for i, step := range []struct {
+		do   func()
+		want string
+	}{
+		{c.start, "expire false"},
+		// Tables.
+		{func() { c.subscribeTable(SubscribeTable{Channel: "x", Schema: "public", Table: "notes", Event: "*"}) }, "follow notes0/1"},
+		{func() { c.tableAnswered("notes0", 1, nil) }, "TableSubscribed {x notes0 public notes * }"},
+		{func() { c.subscribeTable(SubscribeTable{Table: "other"}) }, "follow other0/2"},
+		{func() { c.tableAnswered("other0", 2, fault.New(fault.NotFound, "no")) }, "refused NOT_FOUND other0"},
+		{func() { c.subscribeTable(SubscribeTable{Table: "gone"}) }, "follow gone0/3"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "gone0"}) }, "unfollow gone0 | Unsubscribed {gone0 }"},
+		{func() { c.tableAnswered("gone0", 3, nil) }, "unfollow gone0"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "another's"}) }, "Unsubscribed {another's }"},
+		// Channels: what is sent while joining follows the join.
+		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("1")}) }, "join t/broadcast:r"},
+		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("2")}) }, ""},
+		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, ""},
+		{func() { c.joined("broadcast:r", nil) }, "ChannelSubscribed {broadcast:r} | publish t/broadcast:r 1 | publish t/broadcast:r 2"},
+		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, "ChannelSubscribed {broadcast:r}"},
+		{func() {
+			c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}, MessageID: "m", Offset: 3})
+		}, "BroadcastAccepted {broadcast:r m 0 3}"},
+		{func() { c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}}) }, ""},
+		{func() {
+			c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}, Err: errors.New("secret")})
+		}, "refused INTERNAL_ERROR broadcast:r"},
+		{func() { c.channelEnded("broadcast:r") }, "refused MESSAGES_LOST broadcast:r | join t/broadcast:r"},
+		{func() { c.joined("broadcast:r", fault.New(fault.Timeout, "no")) }, "leave t/broadcast:r | refused TIMEOUT broadcast:r"},
+		// Presence.
+		{func() { c.subscribeChannel(SubscribeChannel{Channel: "lobby"}) }, "join t/lobby"},
+		{func() { c.joined("lobby", nil) }, "ChannelSubscribed {lobby} | watch t/lobby"},
+		{func() { c.track(Track{Channel: "lobby", Key: "k"}) }, "track t/lobby k"},
+		{func() { c.track(Track{Channel: "hall", Key: "k"}) }, "refused PRESENCE_LIMIT_REACHED hall"},
+		{func() { c.untrack(Untrack{Channel: "lobby", Key: "another's"}) }, ""},
+		{func() { c.roomEnded("lobby") }, "watch t/lobby | track t/lobby k"},
+		{func() { c.untrack(Untrack{Channel: "lobby", Key: "k"}) }, "untrack t/lobby k"},
+		{func() { c.track(Track{Channel: "hall", Key: "k"}) }, "join t/hall | watch t/hall | track t/hall k"},
+		{func() {
+			c.tracked(presence.Tracked{Room: presence.Key{Channel: "hall"}, Key: "k", Err: fault.New(fault.PresenceLimitReached, "full")})
+		}, "refused PRESENCE_LIMIT_REACHED hall"},
+		{func() { c.unsubscribe(Unsubscribe{Channel: "hall"}) }, "unwatch t/hall | Unsubscribed { hall}"},
+		{func() { c.joined("hall", nil) }, "leave t/hall"},
+		// The caller.
+		{func() { c.refreshToken(RefreshToken{Err: errors.New("forged")}) }, "refused INVALID_TOKEN "},
+		{func() { other := user("a"); other.Tenant = "u"; c.refreshToken(RefreshToken{Caller: other}) }, "refused INVALID_TOKEN "},
+		{func() {
+			same := user("a")
+			same.ExpiresAt = time.Now().Add(time.Hour)
+			c.refreshToken(RefreshToken{Caller: same})
+		}, "expire true | identified a | TokenUpdated {}"},
+		{func() { c.refreshToken(RefreshToken{Caller: user("b")}) }, "expire false | identified b | follow notes0/1 | TokenUpdated {}"},
+		{func() { c.tableAnswered("notes0", 1, nil) }, ""},
+		{c.expire, "refused EXPIRED_TOKEN  | end 4001"},
+		{c.expire, ""},
+	} {
+		step.do()
+		if got := s.take(); got != step.want {
+			t.Errorf("step %d:\n got  %s\n want %s", i, got, step.want)
+		}
+	}
+	c.stop()
+	log := s.log
+	slices.Sort(log)
+	if got, want := strings.Join(log, " | "), "leave t/lobby | unfollow notes0 | unwatch t/lobby"; got != want {
+		t.Errorf("stop:\n got  %s\n want %s", got, want)
+	}
+}
+
+func TestAuthorize(t *testing.T) {
+	tests := []struct {
+		channel     string
+		role        caller.Role
+		open, write bool
+	}{
+		{"room", caller.Anon, true, true},
+		{"broadcast:room", caller.Authenticated, true, true},
+		{"realtime:admin:connections", caller.Authenticated, false, false},
+		{"realtime:admin:connections", caller.TenantAdmin, false, false},
+		{"realtime:admin:connections", caller.Admin, true, true},
+		{"realtime:admin:x", caller.InstanceAdmin, true, true},
+		{"fluxbase:logs", caller.Anon, false, false},
+		{"fluxbase:logs", caller.Service, true, true},
+	}
+	for _, test := range tests {
+		c := newCore("x", caller.Caller{Role: test.role}, Limits{}, &script{})
+		if open, write := c.authorize(test.channel, false) == nil, c.authorize(test.channel, true) == nil; open != test.open || write != test.write {
+			t.Errorf("%s for %s: %v %v", test.channel, test.role, open, write)
+		}
+	}
+	// Losing the role closes what needed it.
+	s := &script{}
+	admin := user("a")
+	admin.Role = caller.Admin
+	c := newCore("x", admin, Limits{}, s)
+	c.subscribeChannel(SubscribeChannel{Channel: AdminChannel})
+	c.joined(AdminChannel, nil)
+	s.take()
+	c.refreshToken(RefreshToken{Caller: user("a")})
+	if got := s.take(); !strings.Contains(got, "leave t/"+AdminChannel+" | refused ADMIN_REQUIRED "+AdminChannel) {
+		t.Errorf("got %s", got)
+	}
+}
+
+// balance is a host that keeps the books: what was begun and not ended.
+type balance struct {
+	script
+	tables          map[string]int // the newest attempt
+	channels, rooms map[string]bool
+}
+
+func (b *balance) subscribeTable(id string, n int, _ SubscribeTable) { b.tables[id] = n }
+func (b *balance) unsubscribeTable(id string)                        { delete(b.tables, id) }
+func (b *balance) leave(k channel.Key)                               { delete(b.channels, k.Name) }
+func (b *balance) watch(k presence.Key)                              { b.rooms[k.Channel] = true }
+func (b *balance) unwatch(k presence.Key)                            { delete(b.rooms, k.Channel) }
+
+// TestNothingIsLeftBehind: whatever a client does, and however slowly tables and
+// channels answer, nothing goes on for a connection that has stopped.
+func TestNothingIsLeftBehind(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := &balance{tables: map[string]int{}, channels: map[string]bool{}, rooms: map[string]bool{}}
+		c := newCore("x", user("a"), Limits{Channels: 3, Subscriptions: 3, Presences: 2}, b)
+		var joining []string
+		name := rapid.SampledFrom([]string{"a", "b", "broadcast:c", "d"})
+		outcome := func(t *rapid.T) error {
+			if rapid.Bool().Draw(t, "ok") {
+				return nil
+			}
+			return fault.New(fault.Timeout, "no")
+		}
+		answer := func(t *rapid.T) {
+			for _, line := range b.log {
+				if k, ok := strings.CutPrefix(line, "join t/"); ok {
+					joining = append(joining, k)
+				}
+			}
+			b.log = nil
+			if len(joining) == 0 {
+				return
+			}
+			k := joining[0]
+			joining = joining[1:]
+			err := outcome(t)
+			if err == nil {
+				b.channels[k] = true
+			}
+			c.joined(k, err)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) {
+				if len(c.channels) > 3 || len(c.tables) > 3 || c.tracking() > 2 {
+					t.Fatalf("beyond the limits: %v %v", c.channels, c.tables)
+				}
+			},
+			"subscribe": func(t *rapid.T) { c.subscribeChannel(SubscribeChannel{Channel: name.Draw(t, "channel")}) },
+			"broadcast": func(t *rapid.T) { c.broadcast(Broadcast{Channel: name.Draw(t, "channel")}) },
+			"track":     func(t *rapid.T) { c.track(Track{Channel: name.Draw(t, "channel"), Key: "k"}) },
+			"table":     func(t *rapid.T) { c.subscribeTable(SubscribeTable{Table: "t"}) },
+			"table answers": func(t *rapid.T) {
+				ids := slices.Sorted(maps.Keys(b.tables))
+				if len(ids) > 0 {
+					id := rapid.SampledFrom(ids).Draw(t, "id")
+					err, attempt := outcome(t), b.tables[id]
+					if err != nil {
+						delete(b.tables, id)
+					}
+					c.tableAnswered(id, attempt, err)
+				}
+			},
+			"unsubscribe": func(t *rapid.T) { c.unsubscribe(Unsubscribe{Channel: name.Draw(t, "channel")}) },
+			"answer":      answer,
+		})
+		for b.log, joining = slices.Clone(b.log), slices.Clone(joining); ; {
+			before := len(joining)
+			answer(t)
+			if before == 0 && len(joining) == 0 {
+				break
+			}
+		}
+		c.stop()
+		if len(b.tables)+len(b.channels)+len(b.rooms) > 0 {
+			t.Fatalf("left behind: %v %v %v", b.tables, b.channels, b.rooms)
+		}
+	})
+}

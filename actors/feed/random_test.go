@@ -1,0 +1,218 @@
+package feed_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/feed"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/db"
+	"fluxbase/persistence/query"
+)
+
+// viewer keeps what a client would show: the rows that it may see and asked for.
+type viewer struct {
+	*client
+	where string // the filter as SQL
+	rows  map[string]string
+	taken int
+}
+
+// replay applies what came since; an event that does not fit what the client has
+// means that something was lost, came twice or in the wrong order.
+func (v *viewer) replay() {
+	v.t.Helper()
+	events := v.seen()
+	for _, e := range events[v.taken:] {
+		if e.Notice != nil {
+			v.t.Errorf("%s: %+v", v.where, e.Notice)
+			continue
+		}
+		v.apply(e.Change)
+	}
+	v.taken = len(events)
+}
+
+func (v *viewer) apply(c *delivery.Change) {
+	v.t.Helper()
+	id := func(image json.RawMessage) string {
+		var row struct{ ID int }
+		if err := json.Unmarshal(image, &row); err != nil {
+			v.t.Fatal(err)
+		}
+		return fmt.Sprint(row.ID)
+	}
+	gone := func(image json.RawMessage, whole bool) {
+		key := id(image)
+		have, ok := v.rows[key]
+		if !ok || whole && have != string(image) {
+			v.t.Errorf("%s %s: %s → %s starts from %q", v.where, c.Type, c.OldRecord, c.Record, have)
+		}
+		delete(v.rows, key)
+	}
+	put := func(image json.RawMessage) {
+		key := id(image)
+		if have, ok := v.rows[key]; ok {
+			v.t.Errorf("%s %s: %s → %s hits %q", v.where, c.Type, c.OldRecord, c.Record, have)
+		}
+		v.rows[key] = string(image)
+	}
+	switch {
+	case c.Type == delivery.Truncate:
+		clear(v.rows)
+	case c.Type == delivery.Insert || c.Entered:
+		put(c.Record)
+	case c.Type == delivery.Update:
+		gone(c.OldRecord, true)
+		put(c.Record)
+	default:
+		gone(c.OldRecord, !c.Left)
+	}
+}
+
+// want is what SELECT gives the client's user.
+func (v *viewer) want() map[string]string {
+	v.t.Helper()
+	rows := map[string]string{}
+	err := v.f.DB.Run(v.f.ctx, v.caller, db.Statement{SQL: "SELECT id::text, row_to_json(a)::text FROM a WHERE " + v.where, Read: func(r pgx.Rows) error {
+		var id, image string
+		_, err := pgx.ForEachRow(r, []any{&id, &image}, func() error { rows[id] = image; return nil })
+		return err
+	}})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return rows
+}
+
+// Writers of all kinds, identities that see different rows, filters, and a
+// listener that is killed again and again: in the end every client has the rows
+// that SELECT gives its user, and each change fitted what it had before.
+func TestEveryClientEndsWithWhatItMaySee(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(o *feed.Options) { o.Batch.Entries = 50 })
+	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, owner uuid, org text, n int NOT NULL DEFAULT 0, v text);
+		ALTER TABLE a ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY own ON a USING (owner = auth.uid() AND n % 5 <> 4);
+		CREATE POLICY org ON a TO authenticated USING (org = auth.jwt()->>'org' AND n % 3 = 0);
+		CREATE POLICY small ON a AS RESTRICTIVE USING (n < 30 OR auth.role() = 'anon');
+		CREATE POLICY zero ON a TO anon USING (n = 0);
+		CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.n % 7 = 1 THEN UPDATE a SET v = coalesce(v, '') || '+', n = n + 1 WHERE id = NEW.id; END IF; RETURN NULL; END $$;
+		CREATE TRIGGER bump AFTER INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION bump()`)
+	f.enable("a")
+	var viewers []*viewer
+	for i, c := range []caller.Caller{
+		f.Anonymous(), f.Service(), f.User(user(1)), f.User(user(2)), f.User(user(1)),
+		withClaims(f.User(user(1)), `{"role":"authenticated","org":"red","sub":"`+user(1)+`"}`),
+		withClaims(f.User(user(3)), `{"role":"authenticated","org":"blue","sub":"`+user(3)+`"}`),
+		withClaims(f.User(user(3)), `{"role":"authenticated","org":"red","sub":"`+user(3)+`"}`),
+	} {
+		for _, filter := range []struct {
+			condition query.Condition
+			where     string
+		}{{nil, "true"}, {compare("n", query.Greater, "3"), "n > 3"}, {compare("org", query.Equal, "red"), "org = 'red'"}} {
+			v := &viewer{client: f.client(c), where: filter.where, rows: map[string]string{}}
+			v.codec = lines{fmt.Sprint("lines", i%2)}
+			v.subscribe("a", "*", filter.condition)
+			viewers = append(viewers, v)
+		}
+	}
+
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	for seed := range 4 {
+		c := f.connect()
+		random := rand.New(rand.NewPCG(uint64(seed), 11))
+		writers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					change(f, c, random)
+				}
+			}
+		})
+	}
+	writers.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(700 * time.Millisecond):
+				f.killListeners()
+			}
+		}
+	})
+	time.Sleep(6 * time.Second)
+	close(stop)
+	writers.Wait()
+
+	// The last change reaches everybody, and nothing else comes behind it.
+	f.Exec(`TRUNCATE a`)
+	f.Exec(`INSERT INTO a SELECT g, $1, 'red', g, NULL FROM generate_series(1, 40) g`, user(1))
+	for _, v := range viewers {
+		want := v.want()
+		f.eventually("the client has everything", func() bool { v.replay(); return t.Failed() || maps.Equal(v.rows, want) })
+	}
+	time.Sleep(1200 * time.Millisecond)
+	total := 0
+	for _, v := range viewers {
+		v.replay()
+		total += len(v.seen())
+		if want := v.want(); !maps.Equal(v.rows, want) {
+			t.Errorf("%s %s: the client has %d rows, SELECT %d", v.caller.Claims, v.where, len(v.rows), len(want))
+		}
+	}
+	t.Logf("%d events, %+v", total, f.stats())
+}
+
+// change does one random transaction.
+func change(f *fixture, c *pgx.Conn, random *rand.Rand) {
+	tx, err := c.Begin(f.ctx)
+	if err != nil {
+		return
+	}
+	for range 1 + random.IntN(3) {
+		k, n := random.IntN(40), random.IntN(35)
+		owner := user(1 + random.IntN(3))
+		org := []string{"red", "blue", "green"}[random.IntN(3)]
+		var sql string
+		switch random.IntN(7) {
+		case 0, 1:
+			sql = fmt.Sprintf("INSERT INTO a VALUES (%d, '%s', '%s', %d) ON CONFLICT (id) DO UPDATE SET n = excluded.n, owner = excluded.owner", k, owner, org, n)
+		case 2:
+			sql = fmt.Sprintf("UPDATE a SET n = n + 1 WHERE id BETWEEN %d AND %d", k, k+3)
+		case 3:
+			sql = fmt.Sprintf("UPDATE a SET org = '%s' WHERE id = %d", org, k)
+		case 4:
+			sql = fmt.Sprintf("DELETE FROM a WHERE id = %d", k)
+		case 5:
+			sql = fmt.Sprintf("UPDATE a SET id = %d WHERE id = %d AND NOT EXISTS (SELECT FROM a WHERE id = %d)", k, n, k)
+		case 6:
+			if random.IntN(30) > 0 {
+				continue
+			}
+			sql = "TRUNCATE a"
+		}
+		if _, err := tx.Exec(f.ctx, sql); err != nil {
+			tx.Rollback(f.ctx)
+			return
+		}
+	}
+	if random.IntN(8) == 0 {
+		tx.Rollback(f.ctx)
+		return
+	}
+	tx.Commit(f.ctx)
+	time.Sleep(time.Duration(random.IntN(10)) * time.Millisecond)
+}

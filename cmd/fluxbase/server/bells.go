@@ -31,7 +31,7 @@ func (s *Server) openBells(context.Context) error {
 	}
 	s.listener = listeners.Listen(listeners.Options{
 		URL:      address,
-		Channels: []string{listeners.Changes, listeners.Schema, listeners.Revocations, listeners.Keys, tenancy.Channel},
+		Channels: []string{listeners.Changes, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members, tenancy.Channel},
 		Logger:   s.options.Logger,
 	}, listeners.Handler{
 		Up: func() {
@@ -59,6 +59,10 @@ func (s *Server) rang(channel, payload string) {
 		s.reload(reloadSchema{})
 	case listeners.Keys:
 		s.reload(reloadKeys{})
+	case listeners.Members:
+		if s.joined != nil {
+			s.joined.Refresh()
+		}
 	case tenancy.Channel:
 		s.tenants.directory.Refresh()
 	case listeners.Revocations:

@@ -7,6 +7,7 @@ import (
 
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/lease"
 	"fluxbase/persistence/migration"
 	"fluxbase/persistence/seal"
 	"fluxbase/transport/metrics"
@@ -28,6 +29,11 @@ func (s *Server) openFoundation(ctx context.Context) error {
 		return err
 	}
 	s.seal = key
+	// Before anything is changed: with another encryption key we would lock out
+	// whoever else uses the database.
+	if err := lease.CheckSecrets(ctx, s.source.adminURL, s.sharedSecrets()); err != nil {
+		return err
+	}
 	if _, err := (migration.Bootstrap{AdminURL: s.source.adminURL, Password: key.Password, Logger: logger}).Run(ctx); err != nil {
 		return err
 	}

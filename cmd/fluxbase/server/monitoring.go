@@ -25,6 +25,7 @@ func (s *Server) monitoringOptions() monitoring.Options {
 		DatabaseSize: s.control.Size,
 		Pools:        s.poolFigures,
 		Draining:     func() bool { return s.http.Draining() },
+		Ready:        map[string]func(context.Context) error{"cluster": s.memberOf},
 		Logs:         s.recent,
 	}
 	if s.realtimeServed() {

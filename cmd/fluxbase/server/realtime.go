@@ -43,7 +43,7 @@ func (s *Server) openSockets(context.Context) error {
 	}
 	// A full mailbox has a Recheck in it already.
 	unwatch := s.revoked.Watch(func(revocation.Revoked) { _ = s.directory.Tell(connection.Recheck{}) })
-	s.gateway = realtime.Start(realtime.Options{
+	gateway := realtime.Start(realtime.Options{
 		Directory:         s.directory,
 		Channels:          s.sockets.channels,
 		Tenants:           s.tenants,
@@ -57,6 +57,9 @@ func (s *Server) openSockets(context.Context) error {
 		MessagesPerSecond: c.Limits.MessagesPerSecond,
 		Logger:            s.options.Logger,
 	})
+	s.composed.Lock()
+	s.gateway = gateway
+	s.composed.Unlock()
 	s.onStop("sockets", func(context.Context) error {
 		unwatch()
 		s.gateway.Close()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"fluxbase/cmd/fluxbase/config"
@@ -30,12 +31,14 @@ type Server struct {
 	source  source
 	foundation
 	credentials
-	cluster
+	membership
 	tenants tenants
 	bells
 	sockets
 	front
 
+	// composed guards what is read while compose still runs.
+	composed sync.Mutex
 	// recent are the latest log records.
 	recent *monitoring.Ring
 	keys   Keys

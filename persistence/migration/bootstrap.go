@@ -60,6 +60,10 @@ var (
 // can make in the database: our schema for bookkeeping, the default privileges of
 // schema public, the event triggers. It may be run at every start, and by many
 // nodes at once.
+//
+// The logins belong to the whole server, and their passwords follow from the
+// encryption key: two installations with different keys cannot share a server
+// that asks for passwords.
 func (b Bootstrap) Run(ctx context.Context) (Report, error) {
 	var r Report
 	if b.ControlURL == "" {
@@ -128,19 +132,23 @@ func (b Bootstrap) missingRoles(ctx context.Context, c *pgx.Conn, r *Report) err
 func (b Bootstrap) login(ctx context.Context, c *pgx.Conn, login string) error {
 	config := c.Config()
 	config.User, config.Password = login, b.Password(login)
-	probe, err := pgx.ConnectConfig(ctx, config)
-	if err == nil {
-		return probe.Close(ctx)
+	probe := func() error {
+		c, err := pgx.ConnectConfig(ctx, config)
+		if err != nil {
+			return fmt.Errorf("sign in as %s: %w", login, err)
+		}
+		return c.Close(ctx)
 	}
+	err := probe()
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) || pg.Code != "28P01" && pg.Code != "28000" {
-		return fmt.Errorf("sign in as %s: %w", login, err)
+	if err == nil || !errors.As(err, &pg) || pg.Code != "28P01" && pg.Code != "28000" {
+		return err
 	}
 	// The password is made of letters, digits, "-" and "_" only.
 	if _, err := c.Exec(ctx, `ALTER ROLE `+login+` PASSWORD '`+b.Password(login)+`'`); err != nil {
 		return fmt.Errorf("set the password of %s: %w", login, err)
 	}
-	return nil
+	return probe()
 }
 
 func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {

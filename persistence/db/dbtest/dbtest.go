@@ -83,11 +83,23 @@ func Create(t testing.TB) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	template, err := migrated(ctx)
-	if err != nil {
-		t.Fatalf("prepare the template of test databases: %v", err)
+	for attempt := 0; ; attempt++ {
+		template, err := migrated(ctx)
+		if err != nil {
+			t.Fatalf("prepare the template of test databases: %v", err)
+		}
+		address, err := clone(ctx, t, template)
+		if err == nil {
+			return address
+		}
+		if attempt > 0 {
+			t.Fatalf("create the test database: %v", err)
+		}
+		// Somebody dropped the template.
+		prepared.Lock()
+		prepared.template = ""
+		prepared.Unlock()
 	}
-	return clone(ctx, t, `TEMPLATE `+template)
 }
 
 // Empty makes a database in which nothing was prepared, and gives its superuser's
@@ -96,20 +108,23 @@ func Empty(t testing.TB) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return clone(ctx, t, `TEMPLATE template0`)
+	address, err := clone(ctx, t, "template0")
+	if err != nil {
+		t.Fatalf("create the test database: %v", err)
+	}
+	return address
 }
 
-func clone(ctx context.Context, t testing.TB, options string) string {
-	t.Helper()
+func clone(ctx context.Context, t testing.TB, template string) (string, error) {
 	server, err := Server()
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	var random [8]byte
 	rand.Read(random[:])
 	name := "fluxbase_test_" + hex.EncodeToString(random[:])
-	if err := execute(ctx, server, `CREATE DATABASE `+name+` `+options); err != nil {
-		t.Fatalf("create the test database: %v", err)
+	if err := execute(ctx, server, `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
+		return "", err
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -118,7 +133,7 @@ func clone(ctx context.Context, t testing.TB, options string) string {
 			t.Errorf("drop the test database: %v", err)
 		}
 	})
-	return withDatabase(server, name)
+	return withDatabase(server, name), nil
 }
 
 // Exec runs SQL as the superuser; several statements may be separated by
@@ -202,6 +217,9 @@ func migrated(ctx context.Context) (string, error) {
 		if err := build(ctx, c, server, name); err != nil {
 			return "", err
 		}
+		if err := prune(ctx, c); err != nil {
+			return "", err
+		}
 	}
 	prepared.template = name
 	return name, nil
@@ -228,6 +246,27 @@ func build(ctx context.Context, c *pgx.Conn, server, name string) error {
 	// Marked last: a template that was left half-made is made again.
 	_, err = c.Exec(ctx, `ALTER DATABASE `+name+` IS_TEMPLATE true`)
 	return err
+}
+
+// prune drops all but the newest templates. Who is about to clone one of the
+// others makes it again.
+func prune(ctx context.Context, c *pgx.Conn) error {
+	rows, err := c.Query(ctx, `SELECT datname FROM pg_database WHERE datname LIKE 'fluxbase\_template\_%' ORDER BY oid DESC OFFSET 4`)
+	if err != nil {
+		return err
+	}
+	old, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, name := range old {
+		for _, sql := range []string{`ALTER DATABASE ` + name + ` IS_TEMPLATE false`, `DROP DATABASE ` + name + ` WITH (FORCE)`} {
+			if _, err := c.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 var prepared struct {

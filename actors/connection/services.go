@@ -14,6 +14,9 @@ type Services struct {
 	Channels, Presence kernel.Ref
 	// Tables is the tenant's feed of table changes.
 	Tables Tables
+	// Hold, unless it is nil, is called when the socket begins, and what it returns
+	// when it has ended: whoever gave the services keeps them for that long.
+	Hold func() (release func())
 }
 
 // TableSubscription is one subscription of one connection.

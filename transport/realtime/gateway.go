@@ -173,6 +173,9 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 	k.heard.Store(time.Now().UnixNano())
 	g.sockets.Add(1)
 	g.wheel.add(k)
+	if p.services.Hold != nil {
+		defer p.services.Hold()()
+	}
 	g.admit(k, p)
 	k.read(early)
 }

@@ -10,13 +10,14 @@ import (
 )
 
 // activationTimeout bounds the making of a home.
-const activationTimeout = 5 * time.Second
+const activationTimeout = 10 * time.Second
 
 // Homes are the homes of one node: it makes them on their first message and
 // forgets them when they stop. Whether a home belongs here is not its business.
 type Homes struct {
 	sys   *System
 	epoch func(ctx context.Context, kind, key string) (uint64, error)
+	ended func(kind, key string, epoch uint64)
 
 	mu     sync.RWMutex
 	kinds  map[string]func(key string, epoch uint64) Props
@@ -31,10 +32,15 @@ type home struct {
 	err   error
 }
 
-// NewHomes makes the homes of s; epoch gives each its epoch, higher than all that
-// it gave for the same home before.
-func NewHomes(s *System, epoch func(ctx context.Context, kind, key string) (uint64, error)) *Homes {
-	return &Homes{sys: s, epoch: epoch, kinds: map[string]func(string, uint64) Props{}, active: map[homeKey]*home{}}
+// NewHomes makes the homes of s. epoch gives each its epoch, higher than all that
+// it gave for the same home before; an error of it is the asker's. ended, which
+// may be nil, is called once for each epoch given, when its home has ended or
+// could not be made; it must not block.
+func NewHomes(s *System, epoch func(ctx context.Context, kind, key string) (uint64, error), ended func(kind, key string, epoch uint64)) *Homes {
+	if ended == nil {
+		ended = func(string, string, uint64) {}
+	}
+	return &Homes{sys: s, epoch: epoch, ended: ended, kinds: map[string]func(string, uint64) Props{}, active: map[homeKey]*home{}}
 }
 
 // Register is Placement.RegisterKind.
@@ -106,8 +112,14 @@ func (h *Homes) activate(k homeKey, at *home, spawn func(string, uint64) Props) 
 	if err == nil {
 		p := spawn(k.key, epoch)
 		p.Name = fmt.Sprintf("home:%s:%s#%d", k.kind, k.key, epoch)
+		over := func() {
+			h.forget(k, at)
+			h.ended(k.kind, k.key, epoch)
+		}
 		var c *cell
-		c, err = h.sys.spawn(p, nil, func() { h.forget(k, at) })
+		if c, err = h.sys.spawn(p, nil, over); err != nil {
+			over()
+		}
 		at.ref = Ref{c}
 	}
 	if err != nil {
@@ -142,6 +154,29 @@ func (h *Homes) Keep(keep func(kind, key string) bool) int {
 		}()
 	}
 	return len(moved)
+}
+
+// Stop stops the home of (kind, key) and waits until it has ended, or for ctx.
+// It does nothing when there is none.
+func (h *Homes) Stop(ctx context.Context, kind, key string) error {
+	h.mu.RLock()
+	at := h.active[homeKey{kind, key}]
+	h.mu.RUnlock()
+	if at == nil {
+		return nil
+	}
+	select {
+	case <-at.ready:
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+	at.ref.Stop()
+	select {
+	case <-at.ref.Done():
+		return nil
+	case <-ctx.Done():
+		return ended(ctx)
+	}
 }
 
 // Len is the number of homes here.

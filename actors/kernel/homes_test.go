@@ -83,7 +83,7 @@ func TestHomeIsMadeOnceAndAgainWithAHigherEpoch(t *testing.T) {
 func TestHomesThatMovedAreStopped(t *testing.T) {
 	s := newTestSystem(t)
 	clock := &epochClock{}
-	h := NewHomes(s, clock.next)
+	h := NewHomes(s, clock.next, nil)
 	h.Register("room", func(string, uint64) Props {
 		return each(func(c *Context, msg any) { c.Reply(word("here")) })
 	})

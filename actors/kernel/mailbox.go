@@ -30,12 +30,12 @@ func (c *cell) UserMessageCount() int {
 	return c.queue.size
 }
 
-// PostUserMessage implements actor.Mailbox, for messages that come from another
-// node. One that is refused is counted, as there is nobody to tell.
+// PostUserMessage implements actor.Mailbox. The library itself sends no user
+// messages, and nobody else reaches the mailbox but through a Ref.
 func (c *cell) PostUserMessage(message any) {
 	_, msg, _ := actor.UnwrapEnvelope(message)
-	if c.tell(msg) != nil {
-		c.sys.dropped.Add(1)
+	if err := c.tell(msg); err != nil {
+		c.sys.logger.Warn("a message of the library was refused", "actor", Ref{c}.Name(), "error", err)
 	}
 }
 

@@ -23,7 +23,7 @@ var (
 // Standalone makes the placement of a single node. Epochs come from the clock.
 func Standalone(s *System) *Alone {
 	clock := &epochClock{}
-	return &Alone{self: "standalone", homes: NewHomes(s, clock.next)}
+	return &Alone{self: "standalone", homes: NewHomes(s, clock.next, nil)}
 }
 
 // epochClock gives milliseconds since 1970, or one more than it gave last: the

@@ -3,7 +3,6 @@ package kernel
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +34,7 @@ type System struct {
 	tasks   sync.WaitGroup
 	down    sync.Once
 
-	actors, crashes, restarts, overflows, dropped atomic.Int64
+	actors, crashes, restarts, overflows atomic.Int64
 }
 
 // NewSystem makes an empty system. End it with Shutdown.
@@ -58,9 +57,6 @@ func NewSystem(o SystemOptions) *System {
 		// sleeps that long.
 		actor.WithDeadLetterThrottleInterval(time.Millisecond),
 	)
-	// Ids that begin anew with each process could be taken for those of the
-	// process before by nodes that remember it.
-	s.proto.ProcessRegistry.SequenceID = rand.Uint64() >> 8
 	s.root = &cell{sys: s, props: Props{New: func() Actor { return Func(s.receiveRoot) }, Limit: 1 << 20}}
 	s.root.prepare()
 	// The name is free: the system is empty.
@@ -70,9 +66,6 @@ func NewSystem(o SystemOptions) *System {
 	}
 	return s
 }
-
-// Library gives the cluster its way to the library; nobody else may use it.
-func (s *System) Library() *actor.ActorSystem { return s.proto }
 
 // Logger is the system's logger.
 func (s *System) Logger() *slog.Logger { return s.logger }
@@ -137,15 +130,13 @@ type Stats struct {
 	Restarts int64
 	// Overflows are messages that found a full mailbox or pool.
 	Overflows int64
-	// Dropped are messages of other nodes that an actor here could not take.
-	Dropped int64
 }
 
 // Stats are for monitoring.
 func (s *System) Stats() Stats {
 	return Stats{
 		Actors: s.actors.Load(), Crashes: s.crashes.Load(), Restarts: s.restarts.Load(),
-		Overflows: s.overflows.Load(), Dropped: s.dropped.Load(),
+		Overflows: s.overflows.Load(),
 	}
 }
 

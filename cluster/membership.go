@@ -1,0 +1,262 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/lease"
+)
+
+const (
+	retryRenewal  = 250 * time.Millisecond
+	watchdogEvery = 100 * time.Millisecond
+	// Nodes that departed longer ago are forgotten.
+	departedFor = time.Hour
+)
+
+// membership holds this node's lease and knows who else has one.
+type membership struct {
+	c       *Cluster
+	session *lease.Session
+	self    lease.Node
+
+	current atomic.Pointer[view]
+	// renewed is when the last successful renewal was sent, by the monotonic clock.
+	// The database counts the lease from a later moment.
+	renewed atomic.Int64
+	over    atomic.Bool // fenced, or has left
+	ring    chan struct{}
+	quit    chan struct{}
+	running sync.WaitGroup
+	fencing sync.Once
+
+	mu       sync.Mutex
+	watchers map[int]func([]kernel.NodeID)
+	next     int
+	// departed are the nodes that were members and are not any more, and since when.
+	departed map[kernel.NodeID]time.Time
+}
+
+func newMembership(c *Cluster, self lease.Node) *membership {
+	return &membership{
+		c: c, session: c.o.Store.Session(), self: self,
+		ring: make(chan struct{}, 1), quit: make(chan struct{}),
+		watchers: map[int]func([]kernel.NodeID){}, departed: map[kernel.NodeID]time.Time{},
+	}
+}
+
+// clock is the monotonic time since some moment before the process's first lease.
+var clockBase = time.Now()
+
+func clock() int64 { return int64(time.Since(clockBase)) }
+
+func (m *membership) join(ctx context.Context) error {
+	m.current.Store(newView(nil))
+	sent := clock()
+	var err error
+	if m.self, err = m.session.Join(ctx, m.self, m.c.o.Lease); err != nil {
+		return errors.Join(err, m.session.Close(ctx))
+	}
+	m.renewed.Store(sent)
+	alive, err := m.session.Alive(ctx)
+	if err != nil {
+		return errors.Join(err, m.session.Close(ctx))
+	}
+	m.current.Store(newView(alive))
+	return nil
+}
+
+func (m *membership) start() {
+	m.running.Go(m.run)
+	m.running.Go(m.watchdog)
+}
+
+// valid tells whether the node may act now. It is asked before each message that
+// is handled or sent for others, so that a process that slept finds out first.
+func (m *membership) valid() bool {
+	return !m.over.Load() && clock()-m.renewed.Load() < int64(m.c.o.Fence)
+}
+
+// patience bounds one question to the database, so that a connection that hangs
+// leaves time for another.
+func (m *membership) patience() time.Duration { return m.c.o.Fence * 3 / 8 }
+
+// age is how long ago the lease was renewed.
+func (m *membership) age() time.Duration { return time.Duration(clock() - m.renewed.Load()) }
+
+func (m *membership) view() *view { return m.current.Load() }
+
+// run renews the lease and reads the list of members.
+func (m *membership) run() {
+	renewal, poll := time.NewTimer(m.c.o.Renew), time.NewTicker(m.c.o.Poll)
+	defer renewal.Stop()
+	defer poll.Stop()
+	for {
+		select {
+		case <-m.quit:
+			return
+		case <-renewal.C:
+			if m.renew() {
+				renewal.Reset(m.c.o.Renew)
+			} else {
+				renewal.Reset(retryRenewal)
+			}
+		case <-poll.C:
+			m.read()
+		case <-m.ring:
+			m.read()
+		}
+	}
+}
+
+func (m *membership) renew() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), m.patience())
+	defer cancel()
+	sent := clock()
+	alive, err := m.session.Renew(ctx, m.self, m.c.o.Lease)
+	switch {
+	case errors.Is(err, lease.ErrLost):
+		m.fence("its lease ran out")
+		return true
+	case err != nil:
+		m.c.counters.failedRenewals.Add(1)
+		m.c.logger.Warn("the lease could not be renewed", "error", err, "age", m.age().String())
+		return false
+	}
+	m.renewed.Store(sent)
+	m.see(alive)
+	return true
+}
+
+func (m *membership) read() {
+	ctx, cancel := context.WithTimeout(context.Background(), m.patience())
+	defer cancel()
+	alive, err := m.session.Alive(ctx)
+	if err != nil {
+		m.c.logger.Warn("the list of members could not be read", "error", err)
+		return
+	}
+	m.see(alive)
+}
+
+// refresh has the list read soon.
+func (m *membership) refresh() {
+	select {
+	case m.ring <- struct{}{}:
+	default:
+	}
+}
+
+// see takes a list over.
+func (m *membership) see(alive []lease.Node) {
+	before, now := m.current.Load(), newView(alive)
+	if _, ok := now.node(m.c.id); !ok {
+		// The next renewal says so for certain.
+		return
+	}
+	if before.equal(now) {
+		return
+	}
+	m.mu.Lock()
+	for id, since := range m.departed {
+		if time.Since(since) > departedFor {
+			delete(m.departed, id)
+		}
+	}
+	for _, id := range before.ids {
+		if _, ok := now.node(id); !ok {
+			m.departed[id] = time.Now()
+		}
+	}
+	watchers := make([]func([]kernel.NodeID), 0, len(m.watchers))
+	for _, f := range m.watchers {
+		watchers = append(watchers, f)
+	}
+	m.mu.Unlock()
+	m.current.Store(now)
+	m.c.logger.Info("members changed", "members", now.ids)
+	for _, n := range before.nodes {
+		if _, ok := now.node(kernel.NodeID(n.ID)); !ok {
+			m.c.forget(n)
+		}
+	}
+	m.c.homes.Keep(func(kind, key string) bool { return now.home(kind, key) == m.c.id })
+	for _, f := range watchers {
+		f(now.ids)
+	}
+}
+
+// hasDeparted tells whether the node was a member once and is not any more.
+func (m *membership) hasDeparted(id kernel.NodeID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.departed[id]
+	return ok
+}
+
+func (m *membership) watch(f func([]kernel.NodeID)) (cancel func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := m.next
+	m.next++
+	m.watchers[id] = f
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.watchers, id)
+	}
+}
+
+// watchdog fences the node when its lease was not renewed in time. It does
+// nothing else, so that nothing can keep it.
+func (m *membership) watchdog() {
+	tick := time.NewTicker(watchdogEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-m.quit:
+			return
+		case <-tick.C:
+			if age := m.age(); age >= m.c.o.Fence {
+				m.fence("its lease was not renewed for " + age.Round(time.Millisecond).String())
+			}
+		}
+	}
+}
+
+// fence ends the node's part in the cluster for good.
+func (m *membership) fence(reason string) {
+	m.fencing.Do(func() {
+		if m.over.Swap(true) {
+			return
+		}
+		m.c.logger.Error("fenced: this node must end", "reason", reason)
+		if m.c.o.Fenced != nil {
+			go m.c.o.Fenced(&FencedError{reason})
+		}
+	})
+}
+
+// leave gives the lease back; a fenced node has none.
+func (m *membership) leave(ctx context.Context) error {
+	close(m.quit)
+	m.running.Wait()
+	fenced := m.over.Swap(true)
+	var err error
+	if !fenced {
+		err = m.session.Leave(ctx, m.self)
+	}
+	return errors.Join(err, m.session.Close(ctx))
+}
+
+// forget ends what was going on with a node that is no member any more.
+func (c *Cluster) forget(n lease.Node) {
+	id := kernel.NodeID(n.ID)
+	c.links.close(id)
+	c.inbound.forget(id)
+	c.pending.fail(id, errUnreachable)
+}

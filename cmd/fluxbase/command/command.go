@@ -80,6 +80,22 @@ func load(file string) (*config.Loaded, error) {
 	return l, nil
 }
 
+// check is load for commands that need every rule of the configuration to hold.
+// show is told what was ignored or is doubtful, before any error is returned: a
+// misspelt variable is often the reason for it.
+func check(file string, show func(warning string)) (*config.Loaded, error) {
+	l, err := config.Check(config.System(file))
+	if l != nil {
+		for _, w := range l.Warnings {
+			show(w)
+		}
+	}
+	if err != nil {
+		return nil, &exitError{exitUsage, invalid(err)}
+	}
+	return l, nil
+}
+
 // invalid makes a list of the joined errors of a configuration.
 func invalid(err error) error {
 	lines := strings.Split(err.Error(), "\n")

@@ -14,19 +14,9 @@ func configCommand(file *string) *cobra.Command {
 		Short: "Check the configuration and print the effective values, secrets masked",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			l, err := load(*file)
+			l, err := check(*file, func(warning string) { fmt.Fprintln(os.Stderr, "warning:", warning) })
 			if err != nil {
 				return err
-			}
-			if err := l.FindSecrets(); err != nil {
-				return err
-			}
-			warnings, invalidValues := l.Config.Validate()
-			for _, w := range append(l.Warnings, warnings...) {
-				fmt.Fprintln(os.Stderr, "warning:", w)
-			}
-			if invalidValues != nil {
-				return &exitError{exitUsage, invalid(invalidValues)}
 			}
 			return l.Print(cmd.OutOrStdout())
 		},

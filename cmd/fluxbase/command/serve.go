@@ -25,7 +25,7 @@ func serveCommand(file *string) *cobra.Command {
 }
 
 func serve(ctx context.Context, file string, out io.Writer) error {
-	l, err := load(file)
+	l, err := check(file, func(warning string) { fmt.Fprintln(os.Stderr, "warning:", warning) })
 	if err != nil {
 		return err
 	}
@@ -35,15 +35,8 @@ func serve(ctx context.Context, file string, out io.Writer) error {
 	if err := l.FillSecrets(); err != nil {
 		return err
 	}
-	warnings, err := l.Config.Validate()
-	if err != nil {
-		return &exitError{exitUsage, invalid(err)}
-	}
 	logger := newLogger(l.Config, os.Stderr)
 	slog.SetDefault(logger)
-	for _, w := range append(l.Warnings, warnings...) {
-		logger.Warn(w)
-	}
 	s, err := server.Start(ctx, server.Options{Config: l.Config, Logger: logger, Progress: progress})
 	if err != nil {
 		return err

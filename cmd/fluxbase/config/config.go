@@ -70,6 +70,10 @@ type Server struct {
 	RequestTimeout time.Duration `key:"request_timeout" default:"30s"`
 	// ShutdownTimeout bounds the drain after SIGTERM.
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"15s"`
+	// DrainGrace is how long a stopping server still takes connections while
+	// /ready says 503: longer than a load balancer's interval of checks, and no
+	// balancer sends a client to a closed door.
+	DrainGrace time.Duration `key:"drain_grace" default:"1s"`
 	// BodyLimit is the ceiling that no area's limit passes.
 	BodyLimit       Bytes      `key:"body_limit" default:"2GB"`
 	BodyLimits      BodyLimits `key:"body_limits"`

@@ -3,7 +3,9 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -194,6 +196,7 @@ func TestRules(t *testing.T) {
 		{"range", func(c *Config) { c.Server.TrustedProxies = []string{"everyone"} }, "server.trusted_proxies"},
 		{"open CORS", func(c *Config) { c.CORS.AllowedOrigins = []string{"*"} }, "cors.allowed_origins"},
 		{"late fence", func(c *Config) { c.Cluster.Fence = c.Cluster.Lease }, "cluster.fence"},
+		{"no time to drain", func(c *Config) { c.Server.DrainGrace = c.Server.ShutdownTimeout }, "server.drain_grace"},
 		{"no workers", func(c *Config) { c.Tables.Workers = 0 }, "tables.workers"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -357,4 +360,48 @@ func FuzzEnvironment(f *testing.F) {
 		}
 		_, _ = Load(Source{Environ: []string{"FLUXBASE_" + name + "=" + value}})
 	})
+}
+
+func TestCheckReportsKeysValuesAndRulesAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "fluxbase.yaml")
+	text := "server:\n  adress: \":9\"\n  read_timeout: soon\ndatabase:\n  ssl_mode: maybe\nauth:\n  jwt_secret: short\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Check(Source{File: file, Environ: []string{
+		"FLUXBASE_DATA_DIR=" + filepath.Join(dir, "data"), "FLUXBASE_ENCRYPTION_KEY=short", "FLUXBASE_SERVER_ADRESS=:9",
+	}})
+	if err == nil {
+		t.Fatal("a broken configuration passes")
+	}
+	for _, want := range []string{"did you mean server.address", "server.read_timeout", "database.ssl_mode", "auth.jwt_secret", "encryption_key"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not speak of %s:\n%v", want, err)
+		}
+	}
+	if len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "FLUXBASE_SERVER_ADRESS") {
+		t.Errorf("got the warnings %q", l.Warnings)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "data")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("checking left something in the data folder: %v", err)
+	}
+}
+
+func TestSecretsOfACheckAreKeptByTheStart(t *testing.T) {
+	src := Source{Environ: []string{"FLUXBASE_DATA_DIR=" + t.TempDir()}}
+	l, err := Check(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.FillSecrets(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Check(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Config.Auth.JWTSecret != l.Config.Auth.JWTSecret || again.Config.EncryptionKey != l.Config.EncryptionKey {
+		t.Error("the server that started has other secrets than the ones in the data folder")
+	}
 }

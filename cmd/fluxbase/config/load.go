@@ -77,6 +77,25 @@ func Load(src Source) (*Loaded, error) {
 	return l, errors.Join(problems...)
 }
 
+// Check loads src, finds the secrets and applies the rules of Validate. The error
+// joins all that is wrong, keys, values and rules, so that one reading of it is
+// enough to repair the configuration. Nothing is written; FillSecrets, to be
+// called next by whoever starts a server, keeps the secrets that were missing.
+// What was loaded comes back with an error, too, for its warnings; it is nil when
+// the file that was asked for is not there.
+func Check(src Source) (*Loaded, error) {
+	l, broken := Load(src)
+	if l == nil {
+		return nil, broken
+	}
+	if err := l.FindSecrets(); err != nil {
+		return l, errors.Join(broken, err)
+	}
+	warnings, invalid := l.Config.Validate()
+	l.Warnings = append(l.Warnings, warnings...)
+	return l, errors.Join(broken, invalid)
+}
+
 func (src Source) find() (string, error) {
 	if src.File != "" {
 		if _, err := os.Stat(src.File); err != nil {

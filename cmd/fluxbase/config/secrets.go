@@ -40,14 +40,17 @@ func random(n int) []byte {
 func (l *Loaded) FillSecrets() error { return l.fill(true) }
 
 // FindSecrets is FillSecrets without making files: a secret that is not kept yet
-// gets a value for this call only.
+// gets a value for now, which FillSecrets replaces.
 func (l *Loaded) FindSecrets() error { return l.fill(false) }
+
+// unkept is the origin of a secret that has no file yet.
+const unkept = "made at the first start"
 
 func (l *Loaded) fill(store bool) error {
 	dir := filepath.Join(l.Config.DataDir, SecretsDir)
 	for _, g := range generated {
 		field := g.field(&l.Config)
-		if *field != "" {
+		if *field != "" && l.origins[g.path] != unkept {
 			continue
 		}
 		file := SecretFile(l.Config.DataDir, g.path)
@@ -63,7 +66,7 @@ func (l *Loaded) fill(store bool) error {
 		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s: %w", g.path, err)
 		case !store:
-			origin = "made at the first start"
+			origin = unkept
 		default:
 			if value, err = keep(file, value); err != nil {
 				return fmt.Errorf("%s: %w", g.path, err)

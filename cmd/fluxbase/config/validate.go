@@ -248,6 +248,9 @@ func (v *violations) relations(c *Config) {
 	if c.Cluster.Renew >= c.Cluster.Fence || c.Cluster.Fence >= c.Cluster.Lease {
 		v.add("cluster.fence", "renew < fence < lease_ttl must hold: a node has to stop before others take over")
 	}
+	if c.Server.DrainGrace >= c.Server.ShutdownTimeout {
+		v.add("server.drain_grace", "must be less than server.shutdown_timeout")
+	}
 	if c.API.DefaultPageSize > c.API.MaxPageSize {
 		v.add("api.default_page_size", "is more than api.max_page_size")
 	}

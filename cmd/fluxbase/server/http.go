@@ -50,6 +50,7 @@ func (s *Server) openFront(context.Context) error {
 		IdleTimeout:       c.Server.IdleTimeout,
 		RequestTimeout:    c.Server.RequestTimeout,
 		MaxConnections:    c.Server.MaxConnections,
+		DrainGrace:        c.Server.DrainGrace,
 		AllowedIPRanges:   c.Server.AllowedIPRanges,
 		TrustedProxies:    c.Server.TrustedProxies,
 		Debug:             c.Debug,

@@ -82,6 +82,7 @@ func configuration(t testing.TB, databaseURL string, settings []string) config.C
 		"DATABASE_URL=" + databaseURL,
 		"DATABASE_MAX_CONNECTIONS=24",
 		"SERVER_ADDRESS=127.0.0.1:0",
+		"SERVER_DRAIN_GRACE=0",
 		"METRICS_ENABLED=false",
 		"CLUSTER_ENABLED=no",
 		"ENCRYPTION_KEY=" + encryptionKey,

@@ -47,6 +47,9 @@ type lookup struct {
 // Enable starts logging a table's changes, or changes what is logged of one that
 // is enabled. Without events all are logged. Partitions follow their table.
 func (l *Log) Enable(ctx context.Context, schema, table string, events, exclude []string) (Status, error) {
+	if slices.Contains(systemSchemas, schema) {
+		return Status{}, fault.Newf(fault.ValidationFailed, "Tables of the system schema '%s' cannot be enabled for realtime", schema)
+	}
 	if len(events) == 0 {
 		events = AllEvents
 	}
@@ -205,8 +208,6 @@ func find(ctx context.Context, tx pgx.Tx, schema, table string) (lookup, error) 
 // check refuses what cannot be logged.
 func (f lookup) check(schema, table string, events, exclude []string) error {
 	switch {
-	case slices.Contains(systemSchemas, schema):
-		return fault.Newf(fault.ValidationFailed, "Tables of the system schema '%s' cannot be enabled for realtime", schema)
 	case f.kind == "v" || f.kind == "m":
 		return fault.Newf(fault.ValidationFailed, "'%s.%s' is a view: enable the tables beneath it", schema, table)
 	case f.kind == "f":

@@ -13,6 +13,9 @@ type Tenant struct {
 	// Data and Identity are the pools that answer the messages of actors/data and
 	// actors/identity.
 	Data, Identity kernel.Target
+	// Registrar is the pool that answers what actors/feed is asked about the
+	// registry of tables.
+	Registrar kernel.Target
 	// Catalog is what the tenant's database has to offer.
 	Catalog *catalog.Catalog
 }

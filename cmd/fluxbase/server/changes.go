@@ -16,13 +16,16 @@ import (
 // pruneEvery is how often old entries of a change log are thrown away.
 const pruneEvery = time.Minute
 
-// openFeed spawns the reader of a tenant's change log, and who keeps the log
-// within its bounds.
-func (s *Server) openFeed(ctx context.Context, database *db.Database, spawn kernel.Spawner) (kernel.Ref, error) {
+// Enabling a table waits for locks: few at a time.
+const registrarWorkers, registrarQueue = 2, 16
+
+// openFeed spawns the reader of a tenant's change log, who keeps the log within
+// its bounds, and the registry of its tables.
+func (s *Server) openFeed(ctx context.Context, p *tenantParts, database *db.Database, spawn kernel.Spawner) (err error) {
 	c := s.options.Config.Realtime
 	log := changelog.New(database)
 	if err := log.Configure(ctx, int(c.MaxImageBytes)); err != nil {
-		return kernel.Ref{}, err
+		return err
 	}
 	if _, err := spawn.Spawn(retention.Props("change log retention", retention.Options{
 		Every: pruneEvery,
@@ -31,9 +34,16 @@ func (s *Server) openFeed(ctx context.Context, database *db.Database, spawn kern
 			return err
 		},
 	})); err != nil {
-		return kernel.Ref{}, err
+		return err
 	}
-	return spawn.Spawn(feed.Props("feed", feed.Options{Log: log, RingBytes: int64(c.RingBytes), Logger: s.options.Logger}))
+	if p.route.Registrar, err = spawn.SpawnPool(kernel.PoolProps{
+		Name: "registrar", Workers: registrarWorkers, Queue: registrarQueue,
+		New: func() kernel.Worker { return feed.Registrar{Registry: log} },
+	}); err != nil {
+		return err
+	}
+	p.feed, err = spawn.Spawn(feed.Props("feed", feed.Options{Log: log, RingBytes: int64(c.RingBytes), Logger: s.options.Logger}))
+	return err
 }
 
 // tellFeeds tells something to the feeds of all tenants that are open here. A

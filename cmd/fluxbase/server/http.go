@@ -13,6 +13,7 @@ import (
 	"fluxbase/transport/limit"
 	"fluxbase/transport/metrics"
 	"fluxbase/transport/monitoring"
+	"fluxbase/transport/realtimeadmin"
 	"fluxbase/transport/route"
 	"fluxbase/transport/tables"
 )
@@ -87,6 +88,7 @@ func (s *Server) routes() []route.Route {
 		}),
 		admin.Routes(s.operators),
 		tables.Routes(),
+		realtimeadmin.Routes(),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),
 	} {

@@ -102,7 +102,7 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 	}); err != nil {
 		return nil, closing, err
 	}
-	if p.feed, err = s.openFeed(ctx, database, spawn); err != nil {
+	if err = s.openFeed(ctx, p, database, spawn); err != nil {
 		return nil, closing, err
 	}
 	people := identity.Options{

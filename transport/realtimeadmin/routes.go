@@ -1,0 +1,137 @@
+// Package realtimeadmin lets administrators say which tables are followed: it
+// turns requests under /admin/realtime/tables into the registry's messages of
+// actors/feed.
+package realtimeadmin
+
+import (
+	"time"
+
+	"fluxbase/actors/feed"
+	"fluxbase/actors/kernel"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/fault"
+	"fluxbase/transport/route"
+)
+
+const base = "/api/v1/admin/realtime/tables"
+
+// Routes are the routes of this package.
+func Routes() []route.Route {
+	entry := func(method, path string, message any, handle func(*route.Request) error) route.Route {
+		return route.Route{Method: method, Path: base + path, Access: route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin),
+			BodyLimit: route.LimitRealtime, Message: message, Handle: handle}
+	}
+	return []route.Route{
+		entry("POST", "", feed.EnableTable{}, enable),
+		entry("GET", "", feed.ListTables{}, list),
+		entry("GET", "/{schema}/{table}", feed.GetTable{}, get),
+		entry("PATCH", "/{schema}/{table}", feed.AlterTable{}, alter),
+		entry("DELETE", "/{schema}/{table}", feed.DisableTable{}, disable),
+	}
+}
+
+// status is how a table is shown. A table that was never enabled has no times.
+type status struct {
+	ID        int32      `json:"id"`
+	Schema    string     `json:"schema"`
+	Table     string     `json:"table"`
+	Enabled   bool       `json:"realtime_enabled"`
+	Events    []string   `json:"events"`
+	Excluded  []string   `json:"excluded_columns,omitempty"`
+	CreatedAt *time.Time `json:"created_at"`
+	UpdatedAt *time.Time `json:"updated_at"`
+}
+
+func show(s changelog.Status) status {
+	out := status{ID: s.ID, Schema: s.Schema, Table: s.Table, Enabled: s.Enabled, Events: s.Events, Excluded: s.Excluded}
+	if !s.CreatedAt.IsZero() {
+		out.CreatedAt, out.UpdatedAt = &s.CreatedAt, &s.UpdatedAt
+	}
+	return out
+}
+
+func enable(r *route.Request) error {
+	var body struct {
+		Schema  string   `json:"schema"`
+		Table   string   `json:"table"`
+		Events  []string `json:"events"`
+		Exclude []string `json:"exclude"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return err
+	}
+	if body.Table == "" {
+		return fault.New(fault.MissingRequiredField, "table is required")
+	}
+	if body.Schema == "" {
+		body.Schema = "public"
+	}
+	s, err := kernel.Ask[changelog.Status](r.Context(), r.Tenant().Registrar, feed.EnableTable{Schema: body.Schema, Table: body.Table, Events: body.Events, Exclude: body.Exclude})
+	if err != nil {
+		return err
+	}
+	return r.JSON(201, struct {
+		Schema      string   `json:"schema"`
+		Table       string   `json:"table"`
+		Events      []string `json:"events"`
+		TriggerName string   `json:"trigger_name"`
+		Exclude     []string `json:"exclude,omitempty"`
+	}{s.Schema, s.Table, s.Events, s.TriggerName, s.Excluded})
+}
+
+func list(r *route.Request) error {
+	var message feed.ListTables
+	switch r.Query("enabled") {
+	case "", "true":
+	case "false":
+		message.Disabled = true
+	default:
+		return fault.New(fault.InvalidInput, "enabled is true or false")
+	}
+	found, err := kernel.Ask[[]changelog.Status](r.Context(), r.Tenant().Registrar, message)
+	if err != nil {
+		return err
+	}
+	tables := make([]status, 0, len(found))
+	for _, s := range found {
+		tables = append(tables, show(s))
+	}
+	return r.JSON(200, struct {
+		Tables []status `json:"tables"`
+		Count  int      `json:"count"`
+	}{tables, len(tables)})
+}
+
+func get(r *route.Request) error {
+	s, err := kernel.Ask[changelog.Status](r.Context(), r.Tenant().Registrar, feed.GetTable{Schema: r.Param("schema"), Table: r.Param("table")})
+	if err != nil {
+		return err
+	}
+	return r.JSON(200, show(s))
+}
+
+func alter(r *route.Request) error {
+	var body struct {
+		Events  []string `json:"events"`
+		Exclude []string `json:"exclude"`
+	}
+	if err := r.Decode(&body); err != nil {
+		return err
+	}
+	return done(r, feed.AlterTable{Schema: r.Param("schema"), Table: r.Param("table"), Events: body.Events, Exclude: body.Exclude}, "Realtime configuration updated")
+}
+
+func disable(r *route.Request) error {
+	return done(r, feed.DisableTable{Schema: r.Param("schema"), Table: r.Param("table")}, "Realtime disabled for the table")
+}
+
+func done(r *route.Request, message any, text string) error {
+	if _, err := kernel.Ask[any](r.Context(), r.Tenant().Registrar, message); err != nil {
+		return err
+	}
+	return r.JSON(200, struct {
+		Success bool   `json:"success"`
+		Message string `json:"message"`
+	}{true, text})
+}

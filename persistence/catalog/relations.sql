@@ -5,21 +5,21 @@ WITH RECURSIVE relation AS (
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-), attribute AS (
-  SELECT a.*
-  FROM pg_catalog.pg_attribute a
-  JOIN relation r ON r.oid = a.attrelid
-  WHERE a.attnum > 0 AND NOT a.attisdropped
 ), type AS (
-  SELECT t.* FROM pg_catalog.pg_type t WHERE t.oid IN (SELECT atttypid FROM attribute)
+  SELECT t.* FROM pg_catalog.pg_type t
+  WHERE t.oid IN (
+    SELECT a.atttypid FROM pg_catalog.pg_attribute a
+    JOIN relation r ON r.oid = a.attrelid
+    WHERE a.attnum > 0 AND NOT a.attisdropped)
   UNION
   -- What domains, arrays and ranges are made of.
   SELECT t.*
   FROM type o
   LEFT JOIN pg_catalog.pg_range g ON o.oid IN (g.rngtypid, g.rngmultitypid)
   JOIN pg_catalog.pg_type t ON t.oid IN (o.typelem, o.typbasetype, g.rngsubtype)
-), keys AS (
-  -- Constraints, and the unique indexes that ON CONFLICT can use like one.
+), keys AS NOT MATERIALIZED (
+  -- Constraints, and the unique indexes that ON CONFLICT can use like one. Of all
+  -- relations: it is looked into by the index on indrelid, one at a time.
   SELECT i.indrelid, i.indisprimary, x.relname AS name,
     (SELECT json_agg(a.attname ORDER BY k.ord)
      FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, ord)
@@ -27,7 +27,6 @@ WITH RECURSIVE relation AS (
      WHERE k.ord <= i.indnkeyatts) AS columns
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
-  JOIN relation r ON r.oid = i.indrelid
   WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
     AND 0 <> ALL ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 )
@@ -62,9 +61,9 @@ SELECT json_build_object(
         'updatable', pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, true) OR r.relkind IN ('r', 'p'),
         'comment', coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '')
       ) ORDER BY a.attnum)
-      FROM attribute a
+      FROM pg_catalog.pg_attribute a
       LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-      WHERE a.attrelid = r.oid), '[]'),
+      WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
     'primary_key', (SELECT k.columns FROM keys k WHERE k.indrelid = r.oid AND k.indisprimary),
     'unique', (SELECT json_agg(json_build_object('name', k.name, 'columns', k.columns) ORDER BY k.name)
       FROM keys k WHERE k.indrelid = r.oid AND NOT k.indisprimary),

@@ -72,7 +72,12 @@ func (b Bootstrap) Run(ctx context.Context) (Report, error) {
 	if b.Logger == nil {
 		b.Logger = slog.Default()
 	}
-	if err := with(ctx, b.ControlURL, func(c *pgx.Conn) error { return b.roles(ctx, c, &r) }); err != nil {
+	if err := with(ctx, b.ControlURL, func(c *pgx.Conn) error {
+		if err := supported(ctx, c); err != nil {
+			return err
+		}
+		return b.roles(ctx, c, &r)
+	}); err != nil {
 		return r, fmt.Errorf("prepare the roles: %w", err)
 	}
 	if err := with(ctx, b.AdminURL, func(c *pgx.Conn) error { return b.database(ctx, c, &r) }); err != nil {
@@ -82,6 +87,21 @@ func (b Bootstrap) Run(ctx context.Context) (Report, error) {
 		b.Logger.Warn("the database administrator lacks a right", "missing", m)
 	}
 	return r, nil
+}
+
+// oldestServer is the oldest PostgreSQL that our SQL runs on.
+const oldestServer = 15
+
+func supported(ctx context.Context, c *pgx.Conn) error {
+	var number int
+	var version string
+	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, version()`).Scan(&number, &version); err != nil {
+		return err
+	}
+	if number/10000 < oldestServer {
+		return fmt.Errorf("%s is too old: PostgreSQL %d or newer is needed", version, oldestServer)
+	}
+	return nil
 }
 
 func with(ctx context.Context, url string, f func(*pgx.Conn) error) error {

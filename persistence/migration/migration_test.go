@@ -289,6 +289,28 @@ func TestHelperFunctions(t *testing.T) {
 	}
 }
 
+func TestInstanceAdmins(t *testing.T) {
+	d := dbtest.New(t)
+	const admin = "a0000000-0000-4000-8000-000000000001"
+	d.Exec(`INSERT INTO platform.users (id, email, full_name, role) VALUES ('` + admin + `', 'a@example.com', 'A', 'instance_admin')`)
+	ask := db.Statement{SQL: `SELECT platform.is_instance_admin($1) AND NOT platform.is_instance_admin(gen_random_uuid())`, Args: []any{admin}}
+	var yes bool
+	ask.Read = func(rows pgx.Rows) error {
+		rows.Next()
+		return rows.Scan(&yes)
+	}
+	if err := d.DB.Run(t.Context(), d.User(admin), ask); err != nil || !yes {
+		t.Errorf("%v, %v", yes, err)
+	}
+	d.Exec(`UPDATE platform.users SET is_active = false`)
+	if err := d.DB.Run(t.Context(), d.User(admin), ask); err != nil || yes {
+		t.Errorf("inactive: %v, %v", yes, err)
+	}
+	if err := d.DB.Run(t.Context(), d.Anonymous(), ask); err == nil {
+		t.Error("anybody may ask who the administrators are")
+	}
+}
+
 func TestRowSecurityHelpers(t *testing.T) {
 	d := dbtest.New(t)
 	d.Exec(`CREATE TABLE "odd name" (id int); SELECT auth.enable_rls('odd name')`)

@@ -12,9 +12,10 @@
 // session's login is a member of, and set any setting of ours. A function that
 // a statement calls can therefore, inside its own transaction, turn an anonymous
 // caller of fluxbase_user into authenticated, or put other claims in place of
-// the caller's; nothing but not running foreign SQL prevents it. What cannot
-// happen through fluxbase_user is becoming service_role, tenant_service, the
-// owner or a superuser. So: SQL written by callers or models is never passed to
+// the caller's; in fluxbase_service it can turn tenant_service into service_role.
+// Nothing but not running foreign SQL prevents it. What cannot happen through
+// fluxbase_user is becoming service_role, tenant_service, the owner or a
+// superuser, and through fluxbase_service the owner or a superuser. So: SQL written by callers or models is never passed to
 // Run as text unless its parsed tree was checked for SET and set_config; and
 // functions in exposed schemas are code of whoever may create them there, as in
 // any PostgreSQL. What a function sets for the whole session is undone before

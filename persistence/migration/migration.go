@@ -1,6 +1,12 @@
 // Package migration prepares databases: roles, logins and event triggers by an
 // administrator (Bootstrap), then our own schemas by the owner login (Up).
 //
+// Bootstrap opens schema public to the API: whatever is created there may be read
+// and written by anon, authenticated, service_role and tenant_service, and
+// row-level security is the guard. TRUNCATE, which no policy holds back, is for
+// service_role only. What was there before bootstrap stays closed. Other schemas
+// are granted by whoever creates them.
+//
 // There are two sets of migrations. control is for the control database and
 // holds schema platform; tenant is for every tenant's database and makes it
 // complete in itself. The default tenant lives in the control database, which

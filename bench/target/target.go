@@ -5,6 +5,8 @@ package target
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -75,7 +76,9 @@ func Open(ctx context.Context, o Options) (*Target, error) {
 		return nil, err
 	}
 	t.folder = folder
-	t.secret = "measure-" + strings.ToLower(fmt.Sprintf("%x", time.Now().UnixNano())) + "-Qw7zKp2mXv9tLr4s"
+	var random [48]byte
+	rand.Read(random[:])
+	t.secret = base64.RawURLEncoding.EncodeToString(random[:])
 	if _, err := t.startNode(ctx, folder+"/node1"); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}

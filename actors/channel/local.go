@@ -366,6 +366,7 @@ func (l *local) send(c *kernel.Context, batch []outgoing) {
 
 func (l *local) renew(c *kernel.Context) {
 	c.After(renewEvery, renew{})
+	l.flush(c) // in case the word that the window is open was lost
 	if l.members.len() > 0 {
 		l.register(c)
 		return

@@ -357,6 +357,10 @@ func (c *core) track(m Track) {
 		c.refuse(fault.MissingRequiredField, "key is required for presence track", Refused{Channel: m.Channel})
 		return
 	}
+	if len(m.State) > c.limits.PresenceBytes {
+		c.refuse(fault.PayloadTooLarge, "presence state is too large", Refused{Channel: m.Channel})
+		return
+	}
 	if err := c.authorize(m.Channel, true); err != nil {
 		c.refuseErr(err, Refused{Channel: m.Channel})
 		return

@@ -64,7 +64,7 @@ func user(id string) caller.Caller {
 
 func TestCore(t *testing.T) {
 	s := &script{}
-	c := newCore("conn", user("a"), Limits{Presences: 1}, s)
+	c := newCore("conn", user("a"), Limits{Presences: 1, PresenceBytes: 5}, s)
 	for i, step := range []struct {
 		do   func()
 		want string
@@ -97,6 +97,7 @@ func TestCore(t *testing.T) {
 		// Presence.
 		{func() { c.subscribeChannel(SubscribeChannel{Channel: "lobby"}) }, "join t/lobby"},
 		{func() { c.joined("lobby", nil) }, "ChannelSubscribed {lobby} | watch t/lobby"},
+		{func() { c.track(Track{Channel: "lobby", Key: "k", State: []byte("123456")}) }, "refused PAYLOAD_TOO_LARGE lobby"},
 		{func() { c.track(Track{Channel: "lobby", Key: "k"}) }, "track t/lobby k"},
 		{func() { c.track(Track{Channel: "hall", Key: "k"}) }, "refused PRESENCE_LIMIT_REACHED hall"},
 		{func() { c.untrack(Untrack{Channel: "lobby", Key: "another's"}) }, ""},

@@ -52,6 +52,8 @@ type Limits struct {
 	// Presences is the number of channels with a presence of the connection;
 	// default 10.
 	Presences int
+	// PresenceBytes is the size of a presence state; default 16 KB.
+	PresenceBytes int
 }
 
 func (l Limits) orDefault() Limits {
@@ -66,5 +68,6 @@ func (l Limits) orDefault() Limits {
 	set(&l.Channels, 100)
 	set(&l.Subscriptions, 100)
 	set(&l.Presences, 10)
+	set(&l.PresenceBytes, 16<<10)
 	return l
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -132,8 +133,13 @@ func (k *socket) feed(b []byte) error {
 }
 
 // message handles one message of the client.
-func (k *socket) message(_ byte, payload []byte) {
+func (k *socket) message(opcode byte, payload []byte) {
 	if k.actor.IsZero() {
+		return
+	}
+	if opcode == opBinary && !utf8.Valid(payload) {
+		// It would reach others in a text frame, and they would close for it.
+		k.tell(refuse(fault.InvalidMessage, "invalid message: not UTF-8", nil))
 		return
 	}
 	if k.limiter != nil && !k.limiter.Allow() {

@@ -26,6 +26,7 @@ func TestSocketFollowsRFC6455(t *testing.T) {
 	}{
 		{"text", clientFrame(0x81, []byte(subscribe)), []string{"1 " + ack}},
 		{"binary is read alike", clientFrame(0x82, []byte(subscribe)), []string{"1 " + ack}},
+		{"binary that is no text", clientFrame(0x82, []byte("\"\xff\"")), []string{`1 {"type":"error","error":"invalid message: not UTF-8","code":"INVALID_MESSAGE"}`}},
 		{"fragments with a ping between", joined(clientFrame(0x01, []byte(subscribe[:9])), clientFrame(0x89, []byte("now")), clientFrame(0x80, []byte(subscribe[9:]))), []string{"A now", "1 " + ack}},
 		{"ping", clientFrame(0x89, []byte("abc")), []string{"A abc"}},
 		{"pings keep their order", joined(clientFrame(0x89, []byte("1")), clientFrame(0x89, []byte("2"))), []string{"A 1", "A 2"}},

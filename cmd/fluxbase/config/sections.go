@@ -16,7 +16,9 @@ type Realtime struct {
 	ClientQueueBytes       Bytes         `key:"client_queue_bytes" default:"1MB"`
 	SlowClientThreshold    int           `key:"slow_client_threshold" default:"100"`
 	SlowClientTimeout      time.Duration `key:"slow_client_timeout" default:"30s"`
-	MaxFrameBytes          Bytes         `key:"max_frame_bytes" default:"512KB"`
+	// WriteTimeout is how long a socket may accept no byte while something waits.
+	WriteTimeout  time.Duration `key:"write_timeout" default:"10s"`
+	MaxFrameBytes Bytes         `key:"max_frame_bytes" default:"512KB"`
 	// RingBytes bounds the encoded changes kept per table and identity group.
 	RingBytes Bytes `key:"ring_bytes" default:"64MB"`
 	// MaxImageBytes is the largest row that is logged whole.
@@ -38,7 +40,7 @@ type RealtimeLimits struct {
 	JoinsPerSecond       int           `key:"joins_per_second" default:"100"`
 	HandshakeTimeout     time.Duration `key:"handshake_timeout" default:"10s"`
 	HeartbeatInterval    time.Duration `key:"heartbeat_interval" default:"30s"`
-	HeartbeatTimeout     time.Duration `key:"heartbeat_timeout" default:"75s"`
+	HeartbeatTimeout     time.Duration `key:"heartbeat_timeout" default:"60s"`
 	ChannelHistoryLength int           `key:"channel_history_length" default:"1000"`
 	ChannelHistoryTTL    time.Duration `key:"channel_history_ttl" default:"5m"`
 }

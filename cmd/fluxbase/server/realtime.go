@@ -24,8 +24,8 @@ const socketDrain = 3 * time.Second
 
 func (s *Server) openSockets(context.Context) error {
 	c := s.options.Config.Realtime
-	channel.RegisterHome(s.placement, channel.HistoryLimits{})
-	presence.RegisterHome(s.placement, s.members, presence.Limits{})
+	channel.RegisterHome(s.placement, channel.HistoryLimits{Messages: c.Limits.ChannelHistoryLength, Age: c.Limits.ChannelHistoryTTL})
+	presence.RegisterHome(s.placement, s.members, presence.Limits{PerRoom: c.Limits.MaxPresencePerRoom})
 	var err error
 	if s.sockets.channels, err = s.system.Spawn(channel.RouterProps(s.placement, s.members)); err != nil {
 		return err
@@ -35,8 +35,10 @@ func (s *Server) openSockets(context.Context) error {
 	}
 	s.directory, err = s.system.Spawn(connection.DirectoryProps(connection.DirectoryOptions{
 		Admission: connection.Admission{Total: c.MaxConnections, PerUser: c.MaxConnectionsPerUser, PerIP: c.MaxConnectionsPerIP},
-		Limits:    connection.Limits{Channels: c.Limits.MaxChannels, Subscriptions: c.Limits.MaxSubscriptions},
-		Revoked:   s.verifier.Revoked,
+		Limits: connection.Limits{
+			Channels: c.Limits.MaxChannels, Subscriptions: c.Limits.MaxSubscriptions, PresenceBytes: int(c.Limits.MaxPresenceBytes),
+		},
+		Revoked: s.verifier.Revoked,
 	}))
 	if err != nil {
 		return err
@@ -52,7 +54,9 @@ func (s *Server) openSockets(context.Context) error {
 		Disabled:          !s.realtimeServed(),
 		QueueBytes:        int(c.ClientQueueBytes),
 		QueueMessages:     c.ClientMessageQueueSize,
-		WriteTimeout:      c.SlowClientTimeout,
+		WriteTimeout:      c.WriteTimeout,
+		PingEvery:         c.Limits.HeartbeatInterval / 2,
+		PongTimeout:       c.Limits.HeartbeatTimeout,
 		MessageBytes:      int(c.MaxFrameBytes),
 		MessagesPerSecond: c.Limits.MessagesPerSecond,
 		Logger:            s.options.Logger,
@@ -84,5 +88,6 @@ func (s *Server) servicesOf(ctx context.Context, id string) (connection.Services
 		Channels: s.sockets.channels,
 		Presence: s.sockets.presence,
 		Tables:   follower{t.Parts.feed},
+		Hold:     t.Hold,
 	}, nil
 }

@@ -54,6 +54,9 @@ func (s *Server) openCluster(ctx context.Context) error {
 	return s.watchMembership()
 }
 
+// Members is the number of nodes that are alive, as this one knows.
+func (s *Server) Members() int { return len(s.members.Nodes()) }
+
 // fencedDrain is within what a lease has left when its node is fenced: others
 // take over after that.
 const fencedDrain = time.Second

@@ -97,7 +97,7 @@ func write(f *fixture, c *pgx.Conn, random *rand.Rand) {
 		for range 1 + random.IntN(4) {
 			var sql string
 			k, m := random.IntN(100), random.IntN(100)
-			switch random.IntN(11) {
+			switch random.IntN(12) {
 			case 0:
 				sql = fmt.Sprintf("INSERT INTO a (id, n, parent) SELECT g, g, 1 + g %% 5 FROM generate_series(%d, %d) g ON CONFLICT (id) DO UPDATE SET n = a.n + 1", k, k+random.IntN(5))
 			case 1:
@@ -116,6 +116,8 @@ func write(f *fixture, c *pgx.Conn, random *rand.Rand) {
 				sql = fmt.Sprintf("UPDATE p1 SET n = n + 1 WHERE id = %d", k)
 			case 8:
 				sql = fmt.Sprintf("DELETE FROM parent WHERE id = %d; INSERT INTO parent VALUES (%d)", 1+k%5, 1+k%5)
+			case 11:
+				sql = fmt.Sprintf(`MERGE INTO p USING generate_series(%d, %d) AS s (id) ON p.id = s.id WHEN MATCHED AND n > 5 THEN DELETE WHEN MATCHED THEN UPDATE SET n = p.n + 2 WHEN NOT MATCHED THEN INSERT (id, n) VALUES (s.id, 3)`, k, k+random.IntN(5))
 			case 9:
 				if random.IntN(20) > 0 {
 					continue

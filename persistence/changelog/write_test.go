@@ -148,6 +148,25 @@ func TestPartitionsAreReportedOnce(t *testing.T) {
 	f.expect(r.next())
 }
 
+// PostgreSQL 15 alone puts the inserted row into the NEW TABLE of the UPDATE.
+func TestMergeIntoPartitions(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.Exec(`CREATE TABLE p (id int, part text, n int, PRIMARY KEY (id, part)) PARTITION BY LIST (part);
+		CREATE TABLE p1 PARTITION OF p FOR VALUES IN ('a', 'b'); CREATE TABLE p2 PARTITION OF p DEFAULT;
+		INSERT INTO p VALUES (2, 'a', 0), (4, 'c', 0), (5, 'a', 0), (7, 'a', 0)`)
+	f.enable("p")
+	f.Exec(`CREATE TABLE p3 PARTITION OF p FOR VALUES IN ('d')`)
+	r := f.tail()
+	f.Exec(`MERGE INTO p USING generate_series(1, 7) AS s (id) ON p.id = s.id
+		WHEN MATCHED AND s.id = 7 THEN DELETE WHEN MATCHED AND s.id = 5 THEN UPDATE SET part = 'd' WHEN MATCHED THEN UPDATE SET n = p.n + 1
+		WHEN NOT MATCHED THEN INSERT VALUES (s.id, CASE WHEN s.id < 4 THEN 'b' ELSE 'd' END, 9)`)
+	// To PostgreSQL a row that MERGE moves is deleted here and inserted there.
+	f.expect(r.next(), `D {"id":5,"part":"a","n":0}`, `D {"id":7,"part":"a","n":0}`,
+		`U {"id":2,"part":"a","n":0} → {"id":2,"part":"a","n":1}`, `U {"id":4,"part":"c","n":0} → {"id":4,"part":"c","n":1}`,
+		`I → {"id":1,"part":"b","n":9}`, `I → {"id":3,"part":"b","n":9}`, `I → {"id":5,"part":"d","n":0}`, `I → {"id":6,"part":"d","n":9}`)
+}
+
 func TestMovedRowsThatATriggerSwallowed(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

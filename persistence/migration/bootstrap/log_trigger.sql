@@ -14,6 +14,10 @@ BEGIN
       WHEN (pg_catalog.current_setting('realtime.nested', true) <> '') EXECUTE FUNCTION realtime.begin_statement(%s)$f$, name,
       (SELECT string_agg(e, ' OR ') FROM (VALUES ('INSERT'), ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS v (e)
         WHERE e = ANY (string_to_array(arguments[4], ' ')) OR e = 'TRUNCATE' AND 'DELETE' = ANY (string_to_array(arguments[4], ' '))), member::regclass, given)
+    -- Never runs. That a partition has a BEFORE INSERT row trigger makes PostgreSQL
+    -- take the rows of a MERGE one by one: else an UPDATE that follows an INSERT
+    -- gets the inserted row into its NEW TABLE instead of its own (seen in 15.18).
+    WHEN 'ROUTE' THEN format('CREATE TRIGGER %I BEFORE INSERT ON %s FOR EACH ROW WHEN (false) EXECUTE FUNCTION realtime.keep_row(%s)', name, member::regclass, given)
     WHEN 'TRUNCATE' THEN format('CREATE TRIGGER %I AFTER TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
     WHEN 'INSERT' THEN format('CREATE TRIGGER %I AFTER INSERT ON %s REFERENCING NEW TABLE AS realtime_new FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
     WHEN 'UPDATE' THEN format('CREATE TRIGGER %I AFTER UPDATE ON %s REFERENCING OLD TABLE AS realtime_old NEW TABLE AS realtime_new FOR EACH STATEMENT EXECUTE FUNCTION realtime.log_change(%s)', name, member::regclass, given)
@@ -26,7 +30,7 @@ CREATE OR REPLACE FUNCTION fluxbase.drop_log_trigger(member oid, name text) RETU
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = member AND t.tgname = name
-                AND t.tgfoid IN (to_regproc('realtime.log_change'), to_regproc('realtime.begin_statement'))) THEN
+                AND t.tgfoid IN (to_regproc('realtime.log_change'), to_regproc('realtime.begin_statement'), to_regproc('realtime.keep_row'))) THEN
     EXECUTE format('DROP TRIGGER %I ON %s', name, member::regclass);
   END IF;
 END

@@ -164,6 +164,15 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- The function of a trigger that never runs; see fluxbase.create_log_trigger.
+-- +goose StatementBegin
+CREATE FUNCTION realtime.keep_row() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+BEGIN
+  RETURN NEW;
+END $$;
+-- +goose StatementEnd
+
 -- Takes the newest note of begin_statement off its stack; 0 when the statement
 -- began before there was a nested entry. The statements of a foreign key's action
 -- begin one level deeper than their AFTER triggers run.
@@ -487,7 +496,8 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
     JOIN pg_class c ON c.oid = m.member AND c.relkind IN ('r', 'p')
    CROSS JOIN LATERAL (SELECT unnest(r.events) AS event
                        UNION ALL SELECT 'TRUNCATE' WHERE 'DELETE' = ANY(r.events)
-                       UNION ALL SELECT 'BEGIN') e
+                       UNION ALL SELECT 'BEGIN'
+                       UNION ALL SELECT 'ROUTE' WHERE c.relispartition AND c.relkind = 'r' AND 'UPDATE' = ANY(r.events)) e
    WHERE r.id = of_table AND r.realtime_enabled
 $$;
 -- +goose StatementEnd
@@ -504,7 +514,7 @@ BEGIN
   FOR one IN
     SELECT t.tgrelid, t.tgname::text AS tgname
       FROM pg_trigger t
-     WHERE t.tgfoid IN ('realtime.log_change'::regproc, 'realtime.begin_statement'::regproc)
+     WHERE t.tgfoid IN ('realtime.log_change'::regproc, 'realtime.begin_statement'::regproc, 'realtime.keep_row'::regproc)
        AND encode(t.tgargs, 'escape') LIKE of_table || '\\000%'
        AND NOT EXISTS (SELECT FROM realtime.wanted_triggers(of_table) w
                         WHERE w.member = t.tgrelid AND w.name = t.tgname

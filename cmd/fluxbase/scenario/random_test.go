@@ -201,13 +201,13 @@ func settle(t *testing.T, base, url string, views []*view) {
 	for i, v := range views {
 		id := 90000 + i
 		execAll(t, url, fmt.Sprintf(`
-			insert into notes   values (%[1]d, '%[2]s') on conflict (id) do update set level = notes.level + 1;
-			insert into items   values (%[1]d, %[1]d, '%[2]s') on conflict (id) do update set n = items.n + 1;
-			insert into parcels values (%[1]d, 'sea', '%[2]s') on conflict (id, region) do update set weight = parcels.weight + 1`, id, v.user.id))
+			insert into notes   values (%[1]d, '%[2]s') on conflict (id) do update set level = notes.level + 1, owner = excluded.owner;
+			insert into items   values (%[1]d, %[1]d, '%[2]s') on conflict (id) do update set n = items.n + 1, owner = excluded.owner;
+			insert into parcels values (%[1]d, 'sea', '%[2]s') on conflict (id, region) do update set weight = parcels.weight + 1, owner = excluded.owner`, id, v.user.id))
 		for table, key := range map[string]string{"notes": fmt.Sprint(id), "items": fmt.Sprint(id), "parcels": fmt.Sprint(id, " sea")} {
 			if !v.await(table, key, 30*time.Second) {
 				v.compare(base)
-				t.Fatalf("%s has not seen the last row of %s", v.user.name, table)
+				t.Fatalf("%s has not seen the last row of %s: %s of %d rows, %v", v.user.name, table, key, len(v.tables[table]), v.counts)
 			}
 		}
 	}

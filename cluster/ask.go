@@ -93,8 +93,11 @@ func (c *Cluster) tryHome(ctx context.Context, wait time.Duration, kind, key str
 	if ctx.Err() != nil {
 		return nil, timeout(ctx, ctx.Err())
 	}
-	if !c.members.valid() {
+	switch {
+	case c.members.fenced():
 		return nil, kernel.ErrStopped
+	case !c.members.joined.Load():
+		return nil, errMoved
 	}
 	owner := c.Home(kind, key)
 	if owner == c.id {

@@ -27,13 +27,13 @@ func (e *FencedError) Error() string { return "the node left the cluster: " + e.
 // ExitCode is ExitFenced.
 func (e *FencedError) ExitCode() int { return ExitFenced }
 
-// Options are what a node joins with. Durations that are zero get their defaults.
+// Options are what a node is opened with. Durations that are zero get their defaults.
 type Options struct {
 	System *kernel.System
 	Store  *lease.Store
 	// Key opens the authority's key; *seal.Key does.
 	Key lease.Sealer
-	// Secrets, by the names of their settings, must be equal on all nodes; Join
+	// Secrets, by the names of their settings, must be equal on all nodes; Open
 	// fails with a *lease.DifferentError when one is not.
 	Secrets map[string][]byte
 	// Name is for people; empty takes the id.
@@ -76,7 +76,7 @@ type Cluster struct {
 	o      Options
 	logger *slog.Logger
 	id     kernel.NodeID
-	ready  chan struct{} // closed when all below is set
+	ready  chan struct{} // closed when the node is a member
 
 	members *membership
 	remote  *remoteLink
@@ -104,9 +104,10 @@ var (
 	_ kernel.Placement = (*Cluster)(nil)
 )
 
-// Join makes this process a member. When it returns nil the node is known to be
-// alive, and its Options.Fenced may be called.
-func Join(ctx context.Context, o Options) (*Cluster, error) {
+// Open makes this process ready to be a member: it compares the secrets, gets a
+// certificate and listens. Kinds and services are registered next, and then comes
+// Join: from then on others may ask for them. End it with Leave, joined or not.
+func Open(ctx context.Context, o Options) (*Cluster, error) {
 	o = o.orDefault()
 	if err := o.Store.NoteSecrets(ctx, o.Secrets); err != nil {
 		return nil, err
@@ -142,19 +143,21 @@ func Join(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	c.members = newMembership(c, lease.Node{ID: id, Name: o.Name, Address: c.remote.address})
-	err = c.members.join(ctx)
-	close(c.ready)
-	if err != nil {
-		c.members.over.Store(true)
-		c.remote.stop()
-		c.endLife()
-		return nil, fmt.Errorf("join the cluster: %w", err)
+	return c, nil
+}
+
+// Join makes the node a member. When it returns nil the node is known to be alive,
+// and Options.Fenced may be called.
+func (c *Cluster) Join(ctx context.Context) error {
+	if err := c.members.join(ctx); err != nil {
+		return fmt.Errorf("join the cluster: %w", err)
 	}
 	c.holds.start()
 	c.links.start()
 	c.members.start()
-	c.logger.Info("joined the cluster", "id", id, "address", c.remote.address, "members", len(c.Nodes()))
-	return c, nil
+	c.logger.Info("joined the cluster", "id", c.id, "address", c.remote.address, "members", len(c.Nodes()))
+	close(c.ready)
+	return nil
 }
 
 // Leave gives the homes and the lease back and closes the links. It returns when
@@ -163,6 +166,12 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	var err error
 	c.left.Do(func() {
 		c.holds.close()
+		if !c.members.joined.Load() {
+			c.endLife()
+			c.remote.stop()
+			err = c.members.session.Close(ctx)
+			return
+		}
 		c.homes.Keep(func(string, string) bool { return false })
 		for c.homes.Len() > 0 && ctx.Err() == nil {
 			time.Sleep(5 * time.Millisecond)

@@ -361,7 +361,7 @@ func TestLeavingNodeGivesEverythingBackAtOnce(t *testing.T) {
 func TestWrongSecretIsNamedAndKeepsTheNodeOut(t *testing.T) {
 	d := dbtest.New(t)
 	enter(t, d, "first")
-	_, err := Join(within(t, 10*time.Second), quick(Options{
+	_, err := Open(within(t, 10*time.Second), quick(Options{
 		System: newSystem(t), Store: lease.NewStore(d.DB), Key: dbtest.Key, Logger: testLogger(t),
 		Secrets: map[string][]byte{"auth.jwt_secret": []byte("another one")},
 	}))
@@ -474,5 +474,27 @@ func TestAddresses(t *testing.T) {
 	host, port, advertised, err := addresses("127.0.0.1:0", "node.example:0")
 	if err != nil || host != "127.0.0.1" || port == 0 || advertised != fmt.Sprintf("node.example:%d", port) {
 		t.Errorf("got %s, %d, %s, %v", host, port, advertised, err)
+	}
+}
+
+func TestNodeThatNeverJoinedLeaves(t *testing.T) {
+	d := dbtest.New(t)
+	c, err := Open(within(t, 10*time.Second), quick(Options{
+		System: newSystem(t), Store: lease.NewStore(d.DB), Key: dbtest.Key, Logger: testLogger(t),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AskHome(within(t, 100*time.Millisecond), "counter", "x", note("count")); fault.CodeOf(err) != fault.Timeout {
+		t.Errorf("asking before joining: %v", err)
+	}
+	if err := c.Tell("somebody", "notes", note("x")); fault.CodeOf(err) != fault.ServiceUnavailable {
+		t.Errorf("telling before joining: %v", err)
+	}
+	if c.Stats().Fenced {
+		t.Error("a node that has not joined is not fenced")
+	}
+	if err := c.Leave(within(t, 10*time.Second)); err != nil {
+		t.Error(err)
 	}
 }

@@ -26,7 +26,8 @@ const (
 )
 
 // gateway is the process that peers send to. It runs on the goroutine that reads
-// a link, and never blocks it.
+// a link, and never blocks it, but for the moment in which peers know already of
+// a node that is joining.
 type gateway struct{ c *Cluster }
 
 var _ actor.Process = (*gateway)(nil)
@@ -46,9 +47,11 @@ func (g *gateway) SendUserMessage(_ *actor.PID, message any) {
 			g.c.logger.Error("a message of another node made its reader panic", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
-	// Peers know of this node a moment before it knows that they do.
-	<-g.c.ready
-	g.c.receive(bytes.Value)
+	select {
+	case <-g.c.ready:
+		g.c.receive(bytes.Value)
+	case <-g.c.life.Done():
+	}
 }
 
 // SendSystemMessage implements actor.Process: peers may neither stop nor watch it.

@@ -87,7 +87,7 @@ func testLogger(t *testing.T) *slog.Logger {
 func enter(t *testing.T, d *dbtest.Database, name string) *testNode {
 	t.Helper()
 	n := &testNode{system: newSystem(t), fenced: make(chan *FencedError, 1), got: make(chan kernel.FromNode, 100_000)}
-	c, err := Join(within(t, 20*time.Second), quick(Options{
+	c, err := Open(within(t, 20*time.Second), quick(Options{
 		System: n.system, Store: lease.NewStore(d.DB), Key: dbtest.Key, Name: name, Logger: testLogger(t),
 		Secrets: map[string][]byte{"auth.jwt_secret": []byte("the same everywhere")},
 		Fenced:  func(e *FencedError) { n.fenced <- e },
@@ -109,6 +109,9 @@ func enter(t *testing.T, d *dbtest.Database, name string) *testNode {
 	}
 	c.RegisterService("notes", service)
 	c.RegisterKind("counter", counterProps(name))
+	if err := c.Join(within(t, 20*time.Second)); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
 	return n
 }
 

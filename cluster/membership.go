@@ -28,6 +28,7 @@ type membership struct {
 	// renewed is when the last successful renewal was sent, by the monotonic clock.
 	// The database counts the lease from a later moment.
 	renewed atomic.Int64
+	joined  atomic.Bool
 	over    atomic.Bool // fenced, or has left
 	ring    chan struct{}
 	quit    chan struct{}
@@ -42,11 +43,13 @@ type membership struct {
 }
 
 func newMembership(c *Cluster, self lease.Node) *membership {
-	return &membership{
+	m := &membership{
 		c: c, session: c.o.Store.Session(), self: self,
 		ring: make(chan struct{}, 1), quit: make(chan struct{}),
 		watchers: map[int]func([]kernel.NodeID){}, departed: map[kernel.NodeID]time.Time{},
 	}
+	m.current.Store(newView([]lease.Node{self}))
+	return m
 }
 
 // clock is the monotonic time since some moment before the process's first lease.
@@ -55,7 +58,6 @@ var clockBase = time.Now()
 func clock() int64 { return int64(time.Since(clockBase)) }
 
 func (m *membership) join(ctx context.Context) error {
-	m.current.Store(newView(nil))
 	sent := clock()
 	var err error
 	if m.self, err = m.session.Join(ctx, m.self, m.c.o.Lease); err != nil {
@@ -67,6 +69,7 @@ func (m *membership) join(ctx context.Context) error {
 		return errors.Join(err, m.session.Close(ctx))
 	}
 	m.current.Store(newView(alive))
+	m.joined.Store(true)
 	return nil
 }
 
@@ -78,8 +81,11 @@ func (m *membership) start() {
 // valid tells whether the node may act now. It is asked before each message that
 // is handled or sent for others, so that a process that slept finds out first.
 func (m *membership) valid() bool {
-	return !m.over.Load() && clock()-m.renewed.Load() < int64(m.c.o.Fence)
+	return m.joined.Load() && !m.over.Load() && m.age() < m.c.o.Fence
 }
+
+// fenced tells whether the node must not act any more.
+func (m *membership) fenced() bool { return m.joined.Load() && !m.valid() }
 
 // patience bounds one question to the database, so that a connection that hangs
 // leaves time for another.

@@ -35,7 +35,7 @@ func child() int {
 	fenced := make(chan *FencedError, 1)
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	system := kernel.NewSystem(kernel.SystemOptions{Logger: logger})
-	c, err := Join(ctx, quick(Options{
+	c, err := Open(ctx, quick(Options{
 		System: system, Store: lease.NewStore(control), Key: dbtest.Key, Name: name, Logger: logger,
 		Secrets: map[string][]byte{"auth.jwt_secret": []byte("the same everywhere")},
 		Fenced:  func(e *FencedError) { fenced <- e },
@@ -45,6 +45,10 @@ func child() int {
 		return 1
 	}
 	c.RegisterKind("counter", counterProps(name))
+	if err := c.Join(ctx); err != nil {
+		fmt.Println("error", err)
+		return 1
+	}
 	fmt.Println("joined", c.Self())
 	ended := make(chan struct{})
 	go func() {

@@ -51,7 +51,7 @@ func (c *Cluster) Stats() Stats {
 		Unknown: n.unknown.Load(), Undecodable: n.undecodable.Load(), Stale: n.stale.Load(), BrokenLinks: n.brokenLinks.Load(),
 		Asked: n.asked.Load(), Retried: n.retried.Load(), Served: n.served.Load(),
 		Activations: n.activations.Load(), Yields: n.yields.Load(), FailedRenewals: n.failedRenewals.Load(),
-		LeaseAge: c.members.age(), Fenced: !c.members.valid(),
+		LeaseAge: c.members.age(), Fenced: c.members.fenced(),
 	}
 }
 

@@ -83,6 +83,10 @@ func (h *home) send(c *kernel.Context, d *deliver) {
 	for node := range h.order.nodes {
 		if err := h.placement.Tell(kernel.NodeID(node), Service, d); err != nil {
 			c.Logger().Warn("channel message not sent to node", "channel", h.key, "node", node, "error", err)
+			if fault.CodeOf(err) == fault.ServiceUnavailable {
+				// It is no member any more, or not yet: then it will say so again.
+				delete(h.order.nodes, node)
+			}
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (s *Server) openCluster(ctx context.Context) error {
 		s.placement, s.members = alone, alone
 		return nil
 	}
-	joined, err := cluster.Join(ctx, cluster.Options{
+	opened, err := cluster.Open(ctx, cluster.Options{
 		System: s.system, Store: lease.NewStore(s.control), Key: s.seal, Secrets: s.sharedSecrets(),
 		Name: c.NodeName, Address: c.Address, Advertise: c.AdvertiseAddress,
 		Lease: c.Lease, Renew: c.Renew, Fence: c.Fence,
@@ -49,9 +49,17 @@ func (s *Server) openCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.joined, s.placement, s.members = joined, joined, joined
-	s.onStop("membership", joined.Leave)
+	s.joined, s.placement, s.members = opened, opened, opened
+	s.onStop("membership", opened.Leave)
 	return s.watchMembership()
+}
+
+// joinCluster makes the node a member, now that it has what others may ask for.
+func (s *Server) joinCluster(ctx context.Context) error {
+	if s.joined == nil {
+		return nil
+	}
+	return s.joined.Join(ctx)
 }
 
 // Members is the number of nodes that are alive, as this one knows.

@@ -81,6 +81,7 @@ func (s *Server) compose(ctx context.Context) error {
 		s.openTenants,
 		s.openBells,
 		s.openSockets,
+		s.joinCluster,
 		s.openFront,
 		s.publish,
 	} {

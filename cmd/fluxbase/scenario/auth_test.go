@@ -2,76 +2,24 @@ package scenario
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"fluxbase/cmd/fluxbase/server/servertest"
 	"fluxbase/persistence/db/dbtest"
 )
-
-const authPassword = "correct horse battery"
-
-// authAnswer is what came back.
-type authAnswer struct {
-	status int
-	header http.Header
-	text   string
-	body   map[string]any
-}
-
-func (a authAnswer) get(name string) string { s, _ := a.body[name].(string); return s }
-
-// authCall makes a request of a node; headers are "Name: value".
-func authCall(t *testing.T, base, method, path, body string, headers ...string) authAnswer {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Set(name, value)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := authAnswer{status: resp.StatusCode, header: resp.Header, text: string(text)}
-	_ = json.Unmarshal(text, &a.body) // not every answer is an object
-	return a
-}
-
-// authSignUp makes a user and gives his access token.
-func authSignUp(t *testing.T, base, address string) string {
-	t.Helper()
-	a := authCall(t, base, "POST", "/api/v1/auth/signup", `{"email":"`+address+`","password":"`+authPassword+`"}`)
-	if a.status != 201 {
-		t.Fatalf("sign up: %d %s", a.status, a.text)
-	}
-	return a.get("access_token")
-}
-
-func authBearer(text string) string { return "Authorization: Bearer " + text }
 
 // TestSignOutCutsSocketsEverywhereWithinASecond signs out at one node and watches
 // the user's sockets, and his token, at both.
 func TestSignOutCutsSocketsEverywhereWithinASecond(t *testing.T) {
 	url := dbtest.Create(t)
-	one, two := startAuthNode(t, url), startAuthNode(t, url)
-	token := authSignUp(t, one.URL, "ada@example.com")
-	bystander := authSignUp(t, one.URL, "bob@example.com")
+	one, two := servertest.On(t, url), servertest.On(t, url)
+	token := one.SignUp("ada@example.com").AccessToken
+	bystander := one.SignUp("bob@example.com").AccessToken
 
 	type ending struct {
 		node string
@@ -79,22 +27,20 @@ func TestSignOutCutsSocketsEverywhereWithinASecond(t *testing.T) {
 		at   time.Time
 	}
 	ended := make(chan ending, 2)
-	for _, base := range []string{one.URL, two.URL} {
-		conn := authSocket(t, base, token)
+	for _, node := range []*servertest.Node{one, two} {
+		conn := authSocket(t, node, token)
 		go func() {
 			for {
 				if _, _, err := conn.Read(context.WithoutCancel(t.Context())); err != nil {
-					ended <- ending{base, err, time.Now()}
+					ended <- ending{node.URL, err, time.Now()}
 					return
 				}
 			}
 		}()
 	}
-	alive := authSocket(t, two.URL, bystander)
+	alive := authSocket(t, two, bystander)
 
-	if a := authCall(t, one.URL, "POST", "/api/v1/auth/signout", "", authBearer(token)); a.status != 200 {
-		t.Fatalf("sign out: %d %s", a.status, a.text)
-	}
+	one.Want(200, "POST", "/api/v1/auth/signout", token, nil)
 	signedOut := time.Now()
 	for range 2 {
 		select {
@@ -110,10 +56,8 @@ func TestSignOutCutsSocketsEverywhereWithinASecond(t *testing.T) {
 			t.Fatal("a socket outlives its user's session")
 		}
 	}
-	for _, base := range []string{one.URL, two.URL} {
-		if a := authCall(t, base, "GET", "/api/v1/auth/user", "", authBearer(token)); a.status != 401 || a.get("code") != "REVOKED_TOKEN" {
-			t.Errorf("the token at %s: %d %s", base, a.status, a.text)
-		}
+	for _, node := range []*servertest.Node{one, two} {
+		wantFailure(t, node.Do("GET", "/api/v1/auth/user", token, nil), 401, "REVOKED_TOKEN")
 	}
 	if err := alive.Write(t.Context(), websocket.MessageText, []byte(`{"type":"heartbeat"}`)); err != nil {
 		t.Errorf("the bystander's socket: %v", err)
@@ -123,9 +67,9 @@ func TestSignOutCutsSocketsEverywhereWithinASecond(t *testing.T) {
 	}
 }
 
-func authSocket(t *testing.T, base, token string) *websocket.Conn {
+func authSocket(t *testing.T, n *servertest.Node, token string) *websocket.Conn {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(base, "http")+"/realtime?token="+token, nil)
+	conn, _, err := websocket.Dial(t.Context(), n.SocketURL(token), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,14 +80,15 @@ func authSocket(t *testing.T, base, token string) *websocket.Conn {
 // TestKeysThatANodePrintsOpenEveryNode also holds that both nodes have the same.
 func TestKeysThatANodePrintsOpenEveryNode(t *testing.T) {
 	url := dbtest.Create(t)
-	one, two := startAuthNode(t, url), startAuthNode(t, url)
+	one, two := servertest.On(t, url), servertest.On(t, url)
 	if one.AnonKey != two.AnonKey || one.ServiceKey != two.ServiceKey || one.AnonKey == "" || one.ServiceKey == "" {
 		t.Fatalf("keys %q, %q and %q, %q", one.AnonKey, one.ServiceKey, two.AnonKey, two.ServiceKey)
 	}
 	for _, header := range []string{"apikey: ", "Authorization: Bearer ", "Authorization: ServiceKey ", "X-Service-Key: ", "X-Client-Key: ", "clientkey: "} {
 		for key, want := range map[string]int{one.ServiceKey: 200, one.AnonKey: 403, one.ServiceKey + "x": 401} {
-			if a := authCall(t, two.URL, "GET", "/api/v1/admin/me", "", header+key); a.status != want {
-				t.Errorf("%s%s: %d %s, want %d", header, key, a.status, a.text, want)
+			name, value, _ := strings.Cut(header+key, ": ")
+			if r := two.Do("GET", "/api/v1/admin/me", "", nil, name, value); r.Status != want {
+				t.Errorf("%s%s: %d %s, want %d", header, key, r.Status, r.Body, want)
 			}
 		}
 	}
@@ -152,64 +97,67 @@ func TestKeysThatANodePrintsOpenEveryNode(t *testing.T) {
 // TestOperatorSetsUpOnce follows an installation from its set-up token, and holds
 // that set-up cannot be guessed at speed.
 func TestOperatorSetsUpOnce(t *testing.T) {
-	n := startAuthNode(t, dbtest.Create(t))
-	setup := func(token string) authAnswer {
-		return authCall(t, n.URL, "POST", "/api/v1/admin/setup",
-			`{"email":"root@example.com","password":"`+authPassword+`","name":"Root","setup_token":"`+token+`"}`)
+	n := servertest.Start(t, "SECURITY_ADMIN_SETUP_RATE_LIMIT=5")
+	setup := func(token string) servertest.Response {
+		return n.Do("POST", "/api/v1/admin/setup", "", map[string]string{
+			"email": "root@example.com", "password": "correct horse battery", "name": "Root", "setup_token": token,
+		})
 	}
-	if a := setup("guess"); a.status != 401 || a.get("code") != "INVALID_SETUP_TOKEN" {
-		t.Errorf("guess: %d %s", a.status, a.text)
+	wantFailure(t, setup("guess"), 401, "INVALID_SETUP_TOKEN")
+	granted := setup(n.SetupToken)
+	if granted.Status != 201 {
+		t.Fatalf("set up: %d %s", granted.Status, granted.Body)
 	}
-	a := setup(n.SetupToken)
-	if a.status != 201 {
-		t.Fatalf("set up: %d %s", a.status, a.text)
+	wantFailure(t, setup(n.SetupToken), 403, "SETUP_ALREADY_COMPLETED")
+	for range 2 {
+		wantFailure(t, setup("guess"), 403, "SETUP_ALREADY_COMPLETED")
 	}
-	if a := setup(n.SetupToken); a.status != 403 || a.get("code") != "SETUP_ALREADY_COMPLETED" {
-		t.Errorf("again: %d %s", a.status, a.text)
+	refused := setup("guess")
+	if wantFailure(t, refused, 429, "RATE_LIMIT_EXCEEDED"); refused.Header.Get("Retry-After") == "" {
+		t.Error("the sixth attempt is not told when to come back")
 	}
-	for i := range 3 {
-		a := setup("guess")
-		if i < 2 && a.status != 403 || i == 2 && (a.status != 429 || a.header.Get("Retry-After") == "") {
-			t.Errorf("attempt %d: %d %s, Retry-After %q", i+4, a.status, a.text, a.header.Get("Retry-After"))
-		}
+	var session struct {
+		AccessToken string `json:"access_token"`
 	}
-	if me := authCall(t, n.URL, "GET", "/api/v1/admin/me", "", authBearer(a.get("access_token"))); me.status != 200 {
-		t.Errorf("me: %d %s", me.status, me.text)
-	}
+	granted.Decode(t, &session)
+	n.Want(200, "GET", "/api/v1/admin/me", session.AccessToken, nil)
 }
 
 // TestNobodyPromotesHimselfThroughTables goes at the table of users with every
 // method that tables have.
 func TestNobodyPromotesHimselfThroughTables(t *testing.T) {
-	url := dbtest.Create(t)
-	n := startAuthNode(t, url)
-	me := authBearer(authSignUp(t, n.URL, "ada@example.com"))
-	authSignUp(t, n.URL, "bob@example.com")
-	who := authCall(t, n.URL, "GET", "/api/v1/auth/user", "", me)
-	id := who.get("id")
-	if id == "" {
-		t.Fatalf("user: %d %s", who.status, who.text)
-	}
+	n := servertest.Start(t)
+	ada := n.SignUp("ada@example.com")
+	n.SignUp("bob@example.com")
+	client := func(r servertest.Response) bool { return r.Status >= 400 && r.Status < 500 }
 	for _, base := range []string{"/api/v1/tables/auth/users", "/api/v1/tables/auth.users"} {
 		for _, body := range []string{`{"role":"admin"}`, `{"email_verified":true}`, `{"app_metadata":{"admin":true}}`, `{"password_hash":"x"}`} {
-			for _, path := range []string{base + "/" + id, base + "?id=eq." + id} {
+			for _, path := range []string{base + "/" + ada.ID, base + "?id=eq." + ada.ID} {
 				for _, method := range []string{"PATCH", "PUT"} {
-					if a := authCall(t, n.URL, method, path, body, me); a.status < 400 || a.status >= 500 {
-						t.Errorf("%s %s %s: %d %s", method, path, body, a.status, a.text)
+					if r := n.Do(method, path, ada.AccessToken, body); !client(r) {
+						t.Errorf("%s %s %s: %d %s", method, path, body, r.Status, r.Body)
 					}
 				}
 			}
-			if a := authCall(t, n.URL, "POST", base, body, me); a.status < 400 || a.status >= 500 {
-				t.Errorf("POST %s %s: %d %s", base, body, a.status, a.text)
+			if r := n.Do("POST", base, ada.AccessToken, body); !client(r) {
+				t.Errorf("POST %s %s: %d %s", base, body, r.Status, r.Body)
 			}
 		}
 		for _, query := range []string{"", "?select=email,password_hash", "?password_hash=like.*"} {
-			if a := authCall(t, n.URL, "GET", base+query, "", me); strings.Contains(a.text, "argon2") || strings.Contains(a.text, "bob@example.com") || a.status >= 500 {
-				t.Errorf("GET %s%s: %d %s", base, query, a.status, a.text)
+			r := n.Do("GET", base+query, ada.AccessToken, nil)
+			if text := string(r.Body); strings.Contains(text, "argon2") || strings.Contains(text, "bob@example.com") || r.Status >= 500 {
+				t.Errorf("GET %s%s: %d %s", base, query, r.Status, text)
 			}
 		}
 	}
-	if got := authCall(t, n.URL, "GET", "/api/v1/auth/user", "", me); got.get("role") != "authenticated" || got.body["email_verified"] != false || fmt.Sprint(got.body["app_metadata"]) != "map[]" {
-		t.Errorf("the user became %s", got.text)
+	n.Want(200, "PATCH", "/api/v1/auth/user", ada.AccessToken, `{"role":"admin","email_verified":true,"app_metadata":{"admin":true}}`)
+	var user struct {
+		Role          string
+		EmailVerified bool           `json:"email_verified"`
+		AppMetadata   map[string]any `json:"app_metadata"`
+	}
+	n.Want(200, "GET", "/api/v1/auth/user", ada.AccessToken, nil).Decode(t, &user)
+	if user.Role != "authenticated" || user.EmailVerified || len(user.AppMetadata) > 0 {
+		t.Errorf("the user became %+v", user)
 	}
 }

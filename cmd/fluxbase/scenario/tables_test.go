@@ -1,9 +1,7 @@
 package scenario
 
 import (
-	"bytes"
 	"encoding/json"
-	"net/http"
 	"strings"
 	"testing"
 )
@@ -70,7 +68,7 @@ type tablesCase struct {
 }
 
 func TestTables(t *testing.T) {
-	n := startTables(t)
+	n := startTables(t, tablesDDL)
 	seen := map[string]bool{}
 	for _, c := range tablesCases {
 		if seen[c.name] {
@@ -90,26 +88,22 @@ func (n *tablesNode) run(t *testing.T, c tablesCase) {
 	if status == 0 {
 		status = 200
 	}
-	var body *bytes.Reader
+	as := c.as
+	if as == "" {
+		as = "service"
+	}
+	var body any
 	if c.body != "" {
-		body = bytes.NewReader([]byte(c.body))
-	} else {
-		body = bytes.NewReader(nil)
+		body = c.body
 	}
-	req, err := http.NewRequestWithContext(t.Context(), method, n.url+"/api/v1/tables"+c.path, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
+	var headers []string
 	if c.prefer != "" {
-		req.Header.Set("Prefer", c.prefer)
+		headers = []string{"Prefer", c.prefer}
 	}
-	n.authorize(t, req, c.as)
-	got, text := n.do(t, req)
-	if got.StatusCode != status {
-		t.Fatalf("%s %s: status %d, want %d: %s", method, c.path, got.StatusCode, status, text)
+	got := n.Do(method, "/api/v1/tables"+c.path, n.token(t, as), body, headers...)
+	text := string(got.Body)
+	if got.Status != status {
+		t.Fatalf("%s %s: status %d, want %d: %s", method, c.path, got.Status, status, text)
 	}
 	if c.want != "" && text != c.want {
 		t.Errorf("body\n got %s\nwant %s", text, c.want)

@@ -65,7 +65,7 @@ func quick(o Options) Options {
 	return o
 }
 
-func newSystem(t *testing.T) *kernel.System {
+func newSystem(t testing.TB) *kernel.System {
 	t.Helper()
 	s := kernel.NewSystem(kernel.SystemOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	t.Cleanup(func() {
@@ -76,7 +76,7 @@ func newSystem(t *testing.T) *kernel.System {
 	return s
 }
 
-func testLogger(t *testing.T) *slog.Logger {
+func testLogger(t testing.TB) *slog.Logger {
 	if testing.Verbose() {
 		return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("test", t.Name())
 	}
@@ -84,7 +84,7 @@ func testLogger(t *testing.T) *slog.Logger {
 }
 
 // enter makes a node a member. It leaves with the test, if it has not before.
-func enter(t *testing.T, d *dbtest.Database, name string) *testNode {
+func enter(t testing.TB, d *dbtest.Database, name string) *testNode {
 	t.Helper()
 	n := &testNode{system: newSystem(t), fenced: make(chan *FencedError, 1), got: make(chan kernel.FromNode, 100_000)}
 	c, err := Open(within(t, 20*time.Second), quick(Options{
@@ -140,7 +140,7 @@ func counterProps(node string) func(string, uint64) kernel.Props {
 	}
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
+func within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
@@ -148,7 +148,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 }
 
 // eventually waits for something to come true.
-func eventually(t *testing.T, what string, true1 func() bool) {
+func eventually(t testing.TB, what string, true1 func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); !true1(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -162,7 +162,7 @@ func (n *testNode) sees(members int) func() bool {
 }
 
 // three makes a cluster in which everybody sees everybody.
-func three(t *testing.T) (*dbtest.Database, []*testNode) {
+func three(t testing.TB) (*dbtest.Database, []*testNode) {
 	t.Helper()
 	d := dbtest.New(t)
 	nodes := make([]*testNode, 3)
@@ -177,8 +177,17 @@ func three(t *testing.T) (*dbtest.Database, []*testNode) {
 	return d, nodes
 }
 
+// pair makes a cluster of two.
+func pair(t testing.TB) []*testNode {
+	t.Helper()
+	d := dbtest.New(t)
+	nodes := []*testNode{enter(t, d, "n1"), enter(t, d, "n2")}
+	eventually(t, "two members", nodes[0].sees(2))
+	return nodes
+}
+
 // keyOf finds a key whose home is on the node.
-func keyOf(t *testing.T, at *testNode) string {
+func keyOf(t testing.TB, at *testNode) string {
 	t.Helper()
 	for i := range 10_000 {
 		if key := fmt.Sprintf("key%d", i); at.Home("counter", key) == at.Self() {

@@ -14,6 +14,7 @@ import (
 const (
 	retryRenewal  = 250 * time.Millisecond
 	watchdogEvery = 100 * time.Millisecond
+	soonAfter     = 10 * time.Millisecond
 	// Nodes that departed longer ago are forgotten.
 	departedFor = time.Hour
 )
@@ -98,7 +99,7 @@ func (m *membership) view() *view { return m.current.Load() }
 
 // run renews the lease and reads the list of members.
 func (m *membership) run() {
-	renewal, poll := time.NewTimer(m.c.o.Renew), time.NewTicker(m.c.o.Poll)
+	renewal, poll := time.NewTimer(m.c.o.Renew), time.NewTimer(m.c.o.Poll)
 	defer renewal.Stop()
 	defer poll.Stop()
 	for {
@@ -116,7 +117,20 @@ func (m *membership) run() {
 		case <-m.ring:
 			m.read()
 		}
+		poll.Reset(m.nextRead())
 	}
+}
+
+// nextRead is when the list is to be read again: no later than the next lease runs
+// out, for it rings nothing.
+func (m *membership) nextRead() time.Duration {
+	next := m.c.o.Poll
+	for _, n := range m.view().nodes {
+		if n.ID != m.self.ID {
+			next = min(next, n.Remaining+soonAfter)
+		}
+	}
+	return max(next, soonAfter)
 }
 
 func (m *membership) renew() bool {
@@ -165,6 +179,8 @@ func (m *membership) see(alive []lease.Node) {
 		return
 	}
 	if before.equal(now) {
+		// The same members; what remains of their leases is new.
+		m.current.Store(now)
 		return
 	}
 	m.mu.Lock()

@@ -36,6 +36,8 @@ type Node struct {
 	Address string
 	// Epoch is greater than that of every node that joined before.
 	Epoch uint64
+	// Remaining is how long the lease still lasted when it was read.
+	Remaining time.Duration
 }
 
 // Store is the cluster's part of a control database.
@@ -135,7 +137,7 @@ func (s *Session) Renew(ctx context.Context, n Node, ttl time.Duration) ([]Node,
 }
 
 const listAlive = `
-	SELECT id, name, address, epoch FROM platform.cluster_nodes
+	SELECT id, name, address, epoch, expires_at - clock_timestamp() FROM platform.cluster_nodes
 	 WHERE expires_at > clock_timestamp() ORDER BY id`
 
 // Alive lists the nodes whose leases have not run out, ordered by id.

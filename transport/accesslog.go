@@ -76,18 +76,31 @@ func whole(err error) string {
 	return err.Error()
 }
 
-// maskQuery hides the values of parameters that are secrets.
+// maskQuery hides the values of parameters that are secrets, and whatever looks
+// like a credential under another name: a misspelt parameter is no reason to
+// write a key into the log.
 func maskQuery(query string) string {
 	parts := strings.Split(query, "&")
 	for i, part := range parts {
-		name, _, found := strings.Cut(part, "=")
+		name, value, found := strings.Cut(part, "=")
 		if !found {
-			continue
+			name, value = "", part
 		}
 		plain, err := url.QueryUnescape(name)
-		if err != nil || masked[strings.ToLower(plain)] {
+		switch {
+		case credentialLike(name):
+			parts[i] = "***"
+		case found && (err != nil || masked[strings.ToLower(plain)] || credentialLike(value)):
 			parts[i] = name + "=***"
+		case credentialLike(value):
+			parts[i] = "***"
 		}
 	}
 	return strings.Join(parts, "&")
+}
+
+// credentialLike tells a text that holds the beginning of a key of ours or of a
+// JSON Web Token.
+func credentialLike(text string) bool {
+	return strings.Contains(text, "fb_") || strings.Contains(text, "sk_") || strings.Contains(text, "eyJ")
 }

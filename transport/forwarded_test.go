@@ -80,12 +80,15 @@ func FuzzCanonicalOrigin(f *testing.F) {
 
 func TestMaskQuery(t *testing.T) {
 	for in, want := range map[string]string{
-		"a=1&token=x&b=2":       "a=1&token=***&b=2",
-		"APIKEY=x":              "APIKEY=***",
-		"%74oken=x":             "%74oken=***",
-		"%zz=x":                 "%zz=***",
-		"select=id&token":       "select=id&token",
-		"refresh_token=a=b=c&x": "refresh_token=***&x",
+		"a=1&token=x&b=2":        "a=1&token=***&b=2",
+		"APIKEY=x":               "APIKEY=***",
+		"%74oken=x":              "%74oken=***",
+		"%zz=x":                  "%zz=***",
+		"select=id&token":        "select=id&token",
+		"refresh_token=a=b=c&x":  "refresh_token=***&x",
+		"tokne=fb_gsk_x&id=eq.1": "tokne=***&id=eq.1",
+		"to=ken=eyJhbGciOi":      "to=***",
+		"fb_anon_x&fb_anon_x=1":  "***&***",
 	} {
 		if got := maskQuery(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

@@ -96,7 +96,8 @@ func (c *Cluster) tryHome(ctx context.Context, wait time.Duration, kind, key str
 	switch {
 	case c.members.fenced():
 		return nil, kernel.ErrStopped
-	case !c.members.joined.Load():
+	case !c.members.valid():
+		// Not yet a member, or in doubt about it.
 		return nil, errMoved
 	}
 	owner := c.Home(kind, key)

@@ -498,3 +498,18 @@ func TestNodeThatNeverJoinedLeaves(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestNodeInDoubtDoesNothingUntilItsLeaseWasRenewed(t *testing.T) {
+	_, nodes := three(t)
+	key := keyOf(t, nodes[1])
+	nodes[0].members.doubtful.Store(true)
+	if err := nodes[0].Tell(nodes[1].Self(), "notes", note("x")); fault.CodeOf(err) != fault.ServiceUnavailable {
+		t.Errorf("a node in doubt tells: %v", err)
+	}
+	if _, _, _, err := nodes[0].count(within(t, 5*time.Second), key); err != nil {
+		t.Errorf("after the renewal: %v", err)
+	}
+	if nodes[0].Stats().Fenced {
+		t.Error("doubt is no fence")
+	}
+}

@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,10 +33,15 @@ type membership struct {
 	renewed atomic.Int64
 	joined  atomic.Bool
 	over    atomic.Bool // fenced, or has left
-	ring    chan struct{}
-	quit    chan struct{}
-	running sync.WaitGroup
-	fencing sync.Once
+	// doubtful: the machine may have slept, so the lease counts for nothing until
+	// it was renewed.
+	doubtful atomic.Bool
+	ring     chan struct{} // read the list
+	hurry    chan struct{} // renew the lease
+	news     chan struct{} // the list has changed
+	quit     chan struct{}
+	running  sync.WaitGroup
+	fencing  sync.Once
 
 	mu       sync.Mutex
 	watchers map[int]func([]kernel.NodeID)
@@ -46,7 +53,7 @@ type membership struct {
 func newMembership(c *Cluster, self lease.Node) *membership {
 	m := &membership{
 		c: c, session: c.o.Store.Session(), self: self,
-		ring: make(chan struct{}, 1), quit: make(chan struct{}),
+		ring: make(chan struct{}, 1), hurry: make(chan struct{}, 1), news: make(chan struct{}, 1), quit: make(chan struct{}),
 		watchers: map[int]func([]kernel.NodeID){}, departed: map[kernel.NodeID]time.Time{},
 	}
 	m.current.Store(newView([]lease.Node{self}))
@@ -77,16 +84,19 @@ func (m *membership) join(ctx context.Context) error {
 func (m *membership) start() {
 	m.running.Go(m.run)
 	m.running.Go(m.watchdog)
+	m.running.Go(m.announce)
 }
 
 // valid tells whether the node may act now. It is asked before each message that
 // is handled or sent for others, so that a process that slept finds out first.
 func (m *membership) valid() bool {
-	return m.joined.Load() && !m.over.Load() && m.age() < m.c.o.Fence
+	return m.joined.Load() && !m.over.Load() && !m.doubtful.Load() && m.age() < m.c.o.Fence
 }
 
 // fenced tells whether the node must not act any more.
-func (m *membership) fenced() bool { return m.joined.Load() && !m.valid() }
+func (m *membership) fenced() bool {
+	return m.joined.Load() && (m.over.Load() || m.age() >= m.c.o.Fence)
+}
 
 // patience bounds one question to the database, so that a connection that hangs
 // leaves time for another.
@@ -107,17 +117,23 @@ func (m *membership) run() {
 		case <-m.quit:
 			return
 		case <-renewal.C:
-			if m.renew() {
-				renewal.Reset(m.c.o.Renew)
-			} else {
-				renewal.Reset(retryRenewal)
-			}
+			m.renewAgain(renewal)
+		case <-m.hurry:
+			m.renewAgain(renewal)
 		case <-poll.C:
 			m.read()
 		case <-m.ring:
 			m.read()
 		}
 		poll.Reset(m.nextRead())
+	}
+}
+
+func (m *membership) renewAgain(next *time.Timer) {
+	if m.renew() {
+		next.Reset(m.c.o.Renew)
+	} else {
+		next.Reset(retryRenewal)
 	}
 }
 
@@ -148,6 +164,7 @@ func (m *membership) renew() bool {
 		return false
 	}
 	m.renewed.Store(sent)
+	m.doubtful.Store(false)
 	m.see(alive)
 	return true
 }
@@ -164,9 +181,11 @@ func (m *membership) read() {
 }
 
 // refresh has the list read soon.
-func (m *membership) refresh() {
+func (m *membership) refresh() { signal(m.ring) }
+
+func signal(c chan struct{}) {
 	select {
-	case m.ring <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -194,21 +213,36 @@ func (m *membership) see(alive []lease.Node) {
 			m.departed[id] = time.Now()
 		}
 	}
-	watchers := make([]func([]kernel.NodeID), 0, len(m.watchers))
-	for _, f := range m.watchers {
-		watchers = append(watchers, f)
-	}
 	m.mu.Unlock()
 	m.current.Store(now)
 	m.c.logger.Info("members changed", "members", now.ids)
-	for _, n := range before.nodes {
-		if _, ok := now.node(kernel.NodeID(n.ID)); !ok {
-			m.c.forget(n)
+	signal(m.news)
+}
+
+// announce tells everybody of changes: on a goroutine of its own, so that nobody
+// can keep a renewal waiting.
+func (m *membership) announce() {
+	before := m.view()
+	for {
+		select {
+		case <-m.quit:
+			return
+		case <-m.news:
 		}
-	}
-	m.c.homes.Keep(func(kind, key string) bool { return now.home(kind, key) == m.c.id })
-	for _, f := range watchers {
-		f(now.ids)
+		now := m.view()
+		for _, n := range before.nodes {
+			if _, ok := now.node(kernel.NodeID(n.ID)); !ok {
+				m.c.forget(n)
+			}
+		}
+		before = now
+		m.c.homes.Keep(func(kind, key string) bool { return m.view().home(kind, key) == m.c.id })
+		m.mu.Lock()
+		watchers := slices.Collect(maps.Values(m.watchers))
+		m.mu.Unlock()
+		for _, f := range watchers {
+			f(now.ids)
+		}
 	}
 }
 
@@ -235,9 +269,14 @@ func (m *membership) watch(f func([]kernel.NodeID)) (cancel func()) {
 
 // watchdog fences the node when its lease was not renewed in time. It does
 // nothing else, so that nothing can keep it.
+//
+// The monotonic clock stands still while a virtual machine is suspended, the wall
+// clock does not: when it ran ahead, the lease is renewed before anything is done
+// on the strength of it.
 func (m *membership) watchdog() {
 	tick := time.NewTicker(watchdogEvery)
 	defer tick.Stop()
+	wall, monotonic := time.Now().Round(0), clock()
 	for {
 		select {
 		case <-m.quit:
@@ -246,6 +285,13 @@ func (m *membership) watchdog() {
 			if age := m.age(); age >= m.c.o.Fence {
 				m.fence("its lease was not renewed for " + age.Round(time.Millisecond).String())
 			}
+			wallNow, monotonicNow := time.Now().Round(0), clock()
+			if ahead := wallNow.Sub(wall) - time.Duration(monotonicNow-monotonic); ahead >= m.c.o.Fence/2 {
+				m.c.logger.Warn("the clock jumped: the lease is renewed first", "ahead", ahead.String())
+				m.doubtful.Store(true)
+				signal(m.hurry)
+			}
+			wall, monotonic = wallNow, monotonicNow
 		}
 	}
 }

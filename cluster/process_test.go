@@ -171,6 +171,8 @@ func TestProcessThatSleptPastItsLeaseExits(t *testing.T) {
 		t.Fatal(err)
 	}
 	sleeper.signal(t, syscall.SIGSTOP)
+	// Its threads stop one after another.
+	time.Sleep(100 * time.Millisecond)
 	node, later, _, err := here.count(within(t, 10*time.Second), key)
 	if err != nil || node != "here" || later <= epoch {
 		t.Errorf("%s answered with epoch %d after %d, %v", node, later, epoch, err)

@@ -94,6 +94,8 @@ func (c *cell) invoke(msg any, req *Request) {
 func (c *cell) start() {
 	if c.impl != nil {
 		c.farewell()
+		// What it began in its last message ends with it, too.
+		c.reset(ErrStopped)
 	}
 	c.impl = nil
 	defer c.settle()

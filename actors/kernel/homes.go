@@ -68,7 +68,7 @@ func (h *Homes) Ask(ctx context.Context, kind, key string, msg FromNode) (Wire, 
 			return nil, at.err
 		}
 		answer, err := Ask[Wire](ctx, at.ref, msg)
-		if err != ErrStopped {
+		if err != ErrStopped || !at.ref.cell.closed.Load() {
 			return answer, err
 		}
 		// It stopped before it took the message. Its name is free when it ended.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/url"
+	"os"
 	"strconv"
 	"time"
 
@@ -77,13 +78,32 @@ func (s *Server) rang(channel, payload string) {
 
 // listenURL signs in as the owner, who may read what rings.
 func (s *Server) listenURL() (string, error) {
-	u, err := url.Parse(s.source.adminURL)
+	return listenAddress(s.source.adminURL, url.UserPassword(db.OwnerLogin, s.seal.Password(db.OwnerLogin)), os.Getenv("PGSSLMODE"))
+}
+
+// listenAddress is an address of the pools made fit for the driver that listens.
+// The two differ in what an address that does not speak of TLS means: the pools
+// prefer it, the listener would insist on it and never be let in by a server that
+// has none. And what is meant for the pools' driver is Greek to the listener.
+func listenAddress(address string, owner *url.Userinfo, environment string) (string, error) {
+	u, err := url.Parse(address)
 	if err != nil {
 		return "", err
 	}
-	u.User = url.UserPassword(db.OwnerLogin, s.seal.Password(db.OwnerLogin))
+	u.User = owner
+	q := u.Query()
+	if q.Get("sslmode") == "" && environment == "" {
+		q.Set("sslmode", "prefer")
+	}
+	for _, name := range driverSettings {
+		q.Del(name)
+	}
+	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
+
+// driverSettings are what an address may hold for the pools' driver alone.
+var driverSettings = []string{"default_query_exec_mode", "statement_cache_capacity", "description_cache_capacity"}
 
 // reload asks the reloader. A full mailbox holds the same requests already.
 func (s *Server) reload(what ...any) {

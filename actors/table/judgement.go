@@ -30,7 +30,6 @@ type judged struct {
 	entries []changelog.Entry
 	// images of each entry: the index of its new and old one, -1 for none.
 	new, old []int
-	cut      []bool
 	answers  map[asker]changelog.Answer
 	filters  map[asker]map[string]int
 	// changed: the table's columns are not those of the images any more.

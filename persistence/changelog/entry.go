@@ -49,6 +49,3 @@ func (e *Entry) Mark() (Mark, error) {
 	err := json.Unmarshal(e.New, &m)
 	return m, err
 }
-
-// size is about what the entry takes in memory.
-func (e *Entry) size() int { return len(e.New) + len(e.Old) + 128 }

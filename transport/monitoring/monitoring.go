@@ -27,6 +27,8 @@ type Options struct {
 	Pools func(tenant string) Pools
 	// Realtime are the figures of this node's sockets; nil when it has none.
 	Realtime func(ctx context.Context, tenant string) (Realtime, error)
+	// Cluster are this node's figures of the cluster; nil when it is alone.
+	Cluster func() Cluster
 	// Ready are further conditions of readiness, by name.
 	Ready map[string]func(context.Context) error
 	// Draining tells whether the server is about to end.
@@ -56,6 +58,15 @@ type Realtime struct {
 	Connections   int `json:"total_connections"`
 	Channels      int `json:"active_channels"`
 	Subscriptions int `json:"total_subscriptions"`
+}
+
+// Cluster are a node's figures of the cluster, for the instance only.
+type Cluster struct {
+	Members          int   `json:"members"`
+	Homes            int   `json:"homes"`
+	MessagesSent     int64 `json:"messages_sent"`
+	MessagesReceived int64 `json:"messages_received"`
+	MessagesLost     int64 `json:"messages_lost"`
 }
 
 // handler answers the routes of this package.
@@ -147,6 +158,9 @@ func (h *handler) figures(r *route.Request) error {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		answer["go_version"] = runtime.Version()
+		if h.Cluster != nil {
+			answer["cluster"] = h.Cluster()
+		}
 		answer["num_goroutines"] = runtime.NumGoroutine()
 		answer["memory_alloc_mb"] = m.Alloc >> 20
 		answer["memory_total_alloc_mb"] = m.TotalAlloc >> 20

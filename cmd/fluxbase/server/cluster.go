@@ -8,6 +8,7 @@ import (
 	"fluxbase/actors/kernel"
 	"fluxbase/cluster"
 	"fluxbase/persistence/lease"
+	"fluxbase/transport/monitoring"
 )
 
 // membership is where things live and who else is there.
@@ -90,6 +91,14 @@ func (s *Server) memberOf(context.Context) error {
 		return errors.New("the node left the cluster")
 	}
 	return nil
+}
+
+func (s *Server) clusterFigures() monitoring.Cluster {
+	t := s.joined.Stats()
+	return monitoring.Cluster{
+		Members: t.Members, Homes: t.Homes,
+		MessagesSent: t.Sent, MessagesReceived: t.Received, MessagesLost: t.Lost,
+	}
 }
 
 func (s *Server) watchMembership() error {

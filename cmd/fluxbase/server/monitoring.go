@@ -31,6 +31,9 @@ func (s *Server) monitoringOptions() monitoring.Options {
 	if s.realtimeServed() {
 		o.Realtime = s.socketFigures
 	}
+	if s.joined != nil {
+		o.Cluster = s.clusterFigures
+	}
 	return o
 }
 

@@ -30,10 +30,11 @@ func (p place) startLog() string     { return filepath.Join(p.dir, "start.log") 
 func (p place) logs() string         { return filepath.Join(p.dir, "log") }
 
 // sockets is the folder of the Unix socket: inside dir, or a short one in the
-// temporary folder when the path would not fit into a socket address.
+// temporary folder when the path would not fit into a socket address or when
+// clients would take it for several (a comma parts hosts).
 func (p place) sockets() string {
 	dir := filepath.Join(p.dir, "run")
-	if len(filepath.Join(dir, ".s.PGSQL.65535")) <= longestSocketPath {
+	if len(filepath.Join(dir, ".s.PGSQL.65535")) <= longestSocketPath && !strings.Contains(dir, ",") {
 		return dir
 	}
 	sum := sha256.Sum256([]byte(p.dir))

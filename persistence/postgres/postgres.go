@@ -185,7 +185,9 @@ func (s *Server) URL() string {
 // per round trip. Only root and the account that runs PostgreSQL may use it.
 func (s *Server) SocketURL() string {
 	q := url.Values{"host": {s.place.sockets()}, "port": {strconv.Itoa(s.place.port)}, "sslmode": {"disable"}}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(Superuser, s.password), Path: "/postgres", RawQuery: q.Encode()}
+	// A plus is a plus in an address of PostgreSQL, not a space as in a form.
+	query := strings.ReplaceAll(q.Encode(), "+", "%20")
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(Superuser, s.password), Path: "/postgres", RawQuery: query}
 	return u.String()
 }
 
@@ -241,6 +243,9 @@ func (s *Server) Stop() error {
 func clusterMajor(dir string) (int, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "PG_VERSION"))
 	if errors.Is(err, os.ErrNotExist) {
+		if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+			return 0, fmt.Errorf("%s holds something that is no database; move it away or choose another data folder", dir)
+		}
 		return 0, nil
 	}
 	if err != nil {

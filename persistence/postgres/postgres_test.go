@@ -233,6 +233,38 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// TestFolderWithAnOddName starts in folders whose names mean something else in a
+// setting, an address or a list.
+func TestFolderWithAnOddName(t *testing.T) {
+	outer := folder(t)
+	for _, name := range []string{"my data", `it's a "dir" $(x)`, "a,b+c%20", `back\slash#?`} {
+		dir := filepath.Join(outer, name)
+		s := start(t, Options{Dir: dir, Ephemeral: true})
+		for _, address := range []string{s.SocketURL(), s.URL()} {
+			if got := query(t, address, "select current_setting('fsync')"); got != "off" {
+				t.Errorf("%s: fsync is %s", name, got)
+			}
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFolderWithSomethingElse(t *testing.T) {
+	dir := folder(t)
+	if err := os.MkdirAll(filepath.Join(dir, "cluster", "photos"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), Options{Dir: dir, Logger: quiet()})
+	if err == nil || !strings.Contains(err.Error(), "no database") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cluster", "photos")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEphemeralLeavesNothing(t *testing.T) {
 	// A folder whose socket path would not fit into a socket address.
 	dir := filepath.Join(folder(t), strings.Repeat("long", 30))

@@ -19,7 +19,7 @@ func (s *Server) settings() []setting {
 	all := []setting{
 		{"listen_addresses", "127.0.0.1"},
 		{"port", fmt.Sprint(s.place.port)},
-		{"unix_socket_directories", s.place.sockets()},
+		{"unix_socket_directories", `"` + strings.ReplaceAll(s.place.sockets(), `"`, `""`) + `"`}, // a list
 		{"unix_socket_permissions", "0700"},
 		{"password_encryption", "scram-sha-256"},
 		{"max_connections", "300"},
@@ -65,8 +65,9 @@ func (s *Server) settings() []setting {
 func (s *Server) writeSettings() error {
 	var b strings.Builder
 	b.WriteString("# Written by fluxbase at every start. Use ALTER SYSTEM to change a setting.\n")
+	quoted := strings.NewReplacer("'", "''", `\`, `\\`)
 	for _, v := range s.settings() {
-		fmt.Fprintf(&b, "%s = '%s'\n", v.name, strings.ReplaceAll(v.value, "'", "''"))
+		fmt.Fprintf(&b, "%s = '%s'\n", v.name, quoted.Replace(v.value))
 	}
 	path := filepath.Join(s.place.cluster(), settingsFile)
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"fluxbase/actors/feed"
@@ -98,7 +99,7 @@ func listenAddress(address string, owner *url.Userinfo, environment string) (str
 	for _, name := range driverSettings {
 		q.Del(name)
 	}
-	u.RawQuery = q.Encode()
+	u.RawQuery = strings.ReplaceAll(q.Encode(), "+", "%20") // a plus is a plus here
 	return u.String(), nil
 }
 

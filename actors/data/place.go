@@ -1,6 +1,8 @@
 package data
 
 import (
+	"context"
+
 	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
@@ -23,9 +25,21 @@ var actions = map[string]bool{"query": true, "bulk": true, "export": true}
 
 // Locate says what two segments of a path name: schema and relation when there
 // is such a relation, else a relation of the default schema and an id. With
-// neither the fault is TABLE_NOT_FOUND.
-func Locate(c *catalog.Catalog, first, second string) (Place, error) {
-	current := c.Current()
+// neither the fault is TABLE_NOT_FOUND; before it says so, Locate makes sure that
+// the schema has not changed since it was read.
+func Locate(ctx context.Context, c *catalog.Catalog, first, second string) (Place, error) {
+	seen := c.Current()
+	place, err := locateIn(seen, first, second)
+	if fault.CodeOf(err) != fault.TableNotFound {
+		return place, err
+	}
+	if changed, failed := c.Refresh(ctx, seen); failed != nil || !changed {
+		return place, err
+	}
+	return locateIn(c.Current(), first, second)
+}
+
+func locateIn(current *catalog.Snapshot, first, second string) (Place, error) {
 	if actions[second] {
 		return Place{}, fault.Newf(fault.NotFound, "%s is not served for tables", second)
 	}

@@ -26,17 +26,33 @@ type Database interface {
 // persistence/db.
 type Worker struct {
 	database Database
+	catalog  *catalog.Catalog
 	schema   *sql.Schema
 	limits   Limits
 }
 
 // NewWorker makes a worker over a tenant's database and its catalogue.
 func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
-	return &Worker{database: d, schema: sql.NewSchema(c), limits: l}
+	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l}
 }
 
-// Handle answers any message of this package. It blocks on SQL.
+// Handle answers any message of this package. It blocks on SQL. A name that is not
+// known is looked for once more when the schema has changed since it was read:
+// what an administrator has just made is there for the next request.
 func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
+	seen := w.catalog.Current()
+	reply, err := w.handle(ctx, msg)
+	switch fault.CodeOf(err) {
+	case fault.TableNotFound, fault.UnknownColumn:
+		if changed, failed := w.catalog.Refresh(ctx, seen); failed != nil || !changed {
+			return reply, err
+		}
+		return w.handle(ctx, msg)
+	}
+	return reply, err
+}
+
+func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 	switch m := msg.(type) {
 	case *List:
 		return w.list(ctx, m)

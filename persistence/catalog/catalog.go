@@ -9,7 +9,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -47,16 +46,13 @@ type Catalog struct {
 	options Options
 	current atomic.Pointer[Snapshot]
 
+	reading shared // of the whole catalogue
+	looking shared // of its fingerprint
+	mark    string // the fingerprint that looking found last; its own
+
 	mu       sync.Mutex
-	running  *load // the reading under way
-	waiting  *load // the one that follows it, when somebody asked meanwhile
 	watchers map[int]func(*Snapshot)
 	watched  int
-}
-
-type load struct {
-	done chan struct{}
-	err  error
 }
 
 // Open reads the first snapshot.
@@ -73,6 +69,7 @@ func Open(ctx context.Context, d *db.Database, o Options) (*Catalog, error) {
 		o.Logger = slog.Default()
 	}
 	c := &Catalog{db: d, options: o, watchers: make(map[int]func(*Snapshot))}
+	c.reading.work, c.looking.work = c.load, c.look
 	if err := c.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -85,39 +82,34 @@ func (c *Catalog) Current() *Snapshot { return c.current.Load() }
 // Reload reads the catalogue anew. When it returns nil, Current is at least as
 // new as the call. Calls that come while one is being read share the next
 // reading. ctx bounds the waiting, not the reading.
-func (c *Catalog) Reload(ctx context.Context) error {
-	c.mu.Lock()
-	var l *load
-	switch {
-	case c.running == nil:
-		l = &load{done: make(chan struct{})}
-		c.running = l
-		go c.loadAll(l)
-	case c.waiting == nil:
-		l = &load{done: make(chan struct{})}
-		c.waiting = l
-	default:
-		l = c.waiting
+func (c *Catalog) Reload(ctx context.Context) error { return c.reading.run(ctx) }
+
+// Refresh reads the catalogue anew if the schema has changed, and tells whether
+// Current is another snapshot than seen now. It is for whoever did not find in
+// seen what may have been made a moment ago: the announcement may still be on its
+// way. Calls share their look at the database.
+func (c *Catalog) Refresh(ctx context.Context, seen *Snapshot) (bool, error) {
+	if c.Current() == seen {
+		if err := c.looking.run(ctx); err != nil {
+			return false, err
+		}
 	}
-	c.mu.Unlock()
-	select {
-	case <-l.done:
-		return l.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return c.Current() != seen, nil
 }
 
-// loadAll reads until nobody waits any more.
-func (c *Catalog) loadAll(l *load) {
-	for l != nil {
-		l.err = c.load()
-		close(l.done)
-		c.mu.Lock()
-		l, c.waiting = c.waiting, nil
-		c.running = l
-		c.mu.Unlock()
+// look compares the fingerprint with the last one and reads when it is another.
+func (c *Catalog) look() error {
+	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
+	defer cancel()
+	mark, err := c.fingerprint(ctx)
+	if err != nil || mark == c.mark {
+		return err
 	}
+	if err := c.reading.run(ctx); err != nil {
+		return err
+	}
+	c.mark = mark
+	return nil
 }
 
 func (c *Catalog) load() error {
@@ -182,21 +174,9 @@ func (c *Catalog) Announced(ctx context.Context) (bool, error) {
 func (c *Catalog) Poll(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	var known string
 	for {
-		mark, err := c.fingerprint(ctx)
-		switch {
-		case err != nil:
-			if ctx.Err() != nil {
-				return
-			}
+		if err := c.looking.run(ctx); err != nil && ctx.Err() == nil {
 			c.options.Logger.Warn("cannot look for schema changes", "error", err)
-		case mark != known:
-			if err := c.Reload(ctx); err == nil {
-				known = mark
-			} else if !errors.Is(err, context.Canceled) {
-				c.options.Logger.Warn("cannot read the changed schema", "error", err)
-			}
 		}
 		select {
 		case <-ctx.Done():

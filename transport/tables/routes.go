@@ -65,7 +65,7 @@ func one(collection handler) func(*route.Request) error {
 // handler is a method that this kind of place does not have.
 func two(collection, row handler) func(*route.Request) error {
 	return func(r *route.Request) error {
-		place, err := data.Locate(r.Tenant().Catalog, r.Param("table"), r.Param("id"))
+		place, err := data.Locate(r.Context(), r.Tenant().Catalog, r.Param("table"), r.Param("id"))
 		if err != nil {
 			return err
 		}

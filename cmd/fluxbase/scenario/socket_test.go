@@ -167,7 +167,7 @@ func TestSocketPresence(t *testing.T) {
 
 func TestSocketTokenLife(t *testing.T) {
 	t.Parallel()
-	n := servertest.Start(t, "AUTH_JWT_EXPIRY=2s")
+	n := servertest.Start(t, "AUTH_JWT_EXPIRY=6s")
 	user := n.SignUp("ann@example.com")
 	left, renewed := openSocket(t, n.SocketURL(user.AccessToken)), openSocket(t, n.SocketURL(user.AccessToken))
 	renewed.send(`{"type":"access_token","token":"nonsense"}`)

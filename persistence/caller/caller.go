@@ -50,6 +50,7 @@ const (
 	SourceToken                    // a JWT signed by us
 	SourceServiceKey               // an opaque anon, service or tenant key
 	SourceClientKey                // a client key of a user
+	SourceSelf                     // none: the server acts itself, see System
 )
 
 // Caller is on whose behalf a statement runs. The zero value is an anonymous
@@ -100,7 +101,7 @@ func Anonymous() Caller {
 // System is the server itself acting in a tenant as service_role: for the SQL
 // of our own schemas. Never give it to anything that runs SQL written by a user.
 func System(tenant string) Caller {
-	return Caller{Tenant: tenant, DefaultTenant: true, Role: Service, Claims: json.RawMessage(`{"role":"service_role"}`)}
+	return Caller{Tenant: tenant, DefaultTenant: true, Role: Service, Source: SourceSelf, Claims: json.RawMessage(`{"role":"service_role"}`)}
 }
 
 // DatabaseRole maps the application role to the database role by the table of

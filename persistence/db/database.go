@@ -1,6 +1,7 @@
 // Package db is the only place that opens transactions.
 //
-// A Database is one PostgreSQL database with three pools, one per login. The
+// A Database is one PostgreSQL database with a pool per login, and one more of the
+// service login for what the server does itself. The
 // login decides what a statement can become at most: fluxbase_user is a member
 // of anon and authenticated, fluxbase_service of service_role and
 // tenant_service, fluxbase_owner owns our own schemas and runs nothing that a
@@ -52,9 +53,11 @@ type Options struct {
 	URL string
 	// Password gives the password of a login; see seal.Key.Password.
 	Password func(login string) string
-	// UserConnections, ServiceConnections and OwnerConnections bound the pools;
-	// zero means 16, 8 and 6.
-	UserConnections, ServiceConnections, OwnerConnections int32
+	// UserConnections, ServiceConnections, SelfConnections and OwnerConnections
+	// bound the pools; zero means 16, 8, 4 and 6. Self is for what the server does
+	// itself as service_role (see caller.System): whatever service keys ask for,
+	// signing in finds a connection.
+	UserConnections, ServiceConnections, SelfConnections, OwnerConnections int32
 	// IdleTime is after how long an unused connection is closed; zero means 5
 	// minutes.
 	IdleTime time.Duration
@@ -69,7 +72,7 @@ func (o Options) withDefaults() Options {
 	for _, d := range []struct {
 		field *int32
 		value int32
-	}{{&o.UserConnections, 16}, {&o.ServiceConnections, 8}, {&o.OwnerConnections, 6}} {
+	}{{&o.UserConnections, 16}, {&o.ServiceConnections, 8}, {&o.SelfConnections, 4}, {&o.OwnerConnections, 6}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -89,8 +92,8 @@ func (o Options) withDefaults() Options {
 // Database is the way into one PostgreSQL database. It is safe for use by many
 // goroutines.
 type Database struct {
-	options              Options
-	owner, user, service *pgxpool.Pool
+	options                    Options
+	owner, user, service, self *pgxpool.Pool
 	// schema counts the schema changes that ForgetStatements was told of.
 	schema atomic.Uint64
 }
@@ -108,6 +111,7 @@ func Open(ctx context.Context, o Options) (*Database, error) {
 		{&d.owner, OwnerLogin, o.OwnerConnections},
 		{&d.user, UserLogin, o.UserConnections},
 		{&d.service, ServiceLogin, o.ServiceConnections},
+		{&d.self, ServiceLogin, o.SelfConnections},
 	} {
 		pool, err := d.open(ctx, p.login, p.size)
 		if err != nil {
@@ -169,7 +173,7 @@ var sessionSettings = map[string]string{
 
 // Close closes all connections and waits for those in use to come back.
 func (d *Database) Close() {
-	for _, p := range []*pgxpool.Pool{d.user, d.service, d.owner} {
+	for _, p := range []*pgxpool.Pool{d.user, d.service, d.self, d.owner} {
 		if p != nil {
 			p.Close()
 		}
@@ -178,7 +182,7 @@ func (d *Database) Close() {
 
 // Ping tells whether the database answers on each login's pool.
 func (d *Database) Ping(ctx context.Context) error {
-	for _, p := range []*pgxpool.Pool{d.user, d.service, d.owner} {
+	for _, p := range []*pgxpool.Pool{d.user, d.service, d.self, d.owner} {
 		if err := p.Ping(ctx); err != nil {
 			return faultOf(ctx, err)
 		}
@@ -208,7 +212,7 @@ func (d *Database) OwnerConfig() *pgx.ConnConfig { return d.owner.Config().ConnC
 // prepared against the old one would keep its old parameter types.
 func (d *Database) ForgetStatements() { d.schema.Add(1) }
 
-// PoolStats are the figures of one login's pool.
+// PoolStats are the figures of one pool; the service login has two.
 type PoolStats struct {
 	Login                    string
 	Max, Open, InUse, Making int32
@@ -222,11 +226,11 @@ type PoolStats struct {
 
 // Stats gives the figures of the pools, for metrics.
 func (d *Database) Stats() []PoolStats {
-	stats := make([]PoolStats, 0, 3)
+	stats := make([]PoolStats, 0, 4)
 	for _, p := range []struct {
 		login string
 		pool  *pgxpool.Pool
-	}{{UserLogin, d.user}, {ServiceLogin, d.service}, {OwnerLogin, d.owner}} {
+	}{{UserLogin, d.user}, {ServiceLogin, d.service}, {ServiceLogin, d.self}, {OwnerLogin, d.owner}} {
 		s := p.pool.Stat()
 		stats = append(stats, PoolStats{
 			Login: p.login, Max: s.MaxConns(), Open: s.TotalConns(), InUse: s.AcquiredConns(),
@@ -244,6 +248,9 @@ var errNoTenant = errors.New("caller has no tenant")
 func (d *Database) pool(c caller.Caller) (*pgxpool.Pool, error) {
 	if c.Tenant == "" {
 		return nil, errNoTenant
+	}
+	if c.Source == caller.SourceSelf {
+		return d.self, nil
 	}
 	switch c.DatabaseRole() {
 	case caller.DatabaseService, caller.DatabaseTenantService:

@@ -85,6 +85,37 @@ func TestRunRefusesACallerWithoutTenant(t *testing.T) {
 	}
 }
 
+// TestServiceKeysCannotKeepTheServerWaiting holds all connections for service
+// identities and wants one for the server's own work.
+func TestServiceKeysCannotKeepTheServerWaiting(t *testing.T) {
+	d := dbtest.Open(t, db.Options{ServiceConnections: 1})
+	ctx, release := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.DB.Run(ctx, d.Service(), db.Statement{SQL: `SELECT pg_sleep(60)`}) }()
+	busy := func() bool {
+		for _, p := range d.DB.Stats() {
+			if p.Login == db.ServiceLogin && p.InUse == 1 {
+				return true
+			}
+		}
+		return false
+	}
+	for deadline := time.Now().Add(5 * time.Second); !busy(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the service identity got no connection")
+		}
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := d.DB.Run(soon, caller.System(d.Service().Tenant), db.Statement{SQL: `SELECT 1`}); err != nil {
+		t.Errorf("the server's own work: %v", err)
+	}
+	release()
+	if err := <-ended; fault.CodeOf(err) != fault.Canceled {
+		t.Errorf("the service identity: %v", err)
+	}
+}
+
 func TestNothingIsLeftForTheNextCaller(t *testing.T) {
 	d := dbtest.Open(t, db.Options{UserConnections: 1})
 	d.Exec(`CREATE TABLE t (id int)`)

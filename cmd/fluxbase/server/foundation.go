@@ -37,14 +37,17 @@ func (s *Server) openFoundation(ctx context.Context) error {
 	if _, err := (migration.Bootstrap{AdminURL: s.source.adminURL, Password: key.Password, Logger: logger}).Run(ctx); err != nil {
 		return err
 	}
-	// Half of the connections are for users' statements, a third for service
-	// identities, the rest for our own work.
+	// Half of the connections are for users' statements, a quarter for service
+	// identities, the rest for our own work: nobody's flood may keep others from
+	// signing in or changes from being read.
 	most := int32(c.Database.MaxConnections)
+	self := max(2, most/12)
 	s.control, err = db.Open(ctx, db.Options{
 		URL: s.source.adminURL, Password: key.Password, Logger: logger,
 		UserConnections:    max(2, most/2),
-		ServiceConnections: max(2, most/3),
-		OwnerConnections:   max(3, most-most/2-most/3),
+		ServiceConnections: max(2, most/4),
+		SelfConnections:    self,
+		OwnerConnections:   max(3, most-most/2-most/4-self),
 		IdleTime:           c.Database.MaxConnIdleTime,
 		StatementTimeout:   c.Server.RequestTimeout,
 	})

@@ -163,16 +163,25 @@ func serverFault(pg *pgconn.PgError) *fault.Fault {
 	case pg.Code == "42501" && raisedByFunction(pg), pg.Code[:min(2, len(pg.Code))] == "23" && raisedByFunction(pg):
 		k.message = "" // the function's words say more
 	}
-	f := fault.New(k.code, k.message).WithDetails(&Report{
+	report := &Report{
 		SQLState: pg.Code, Detail: pg.Detail, Hint: pg.Hint, Schema: pg.SchemaName,
 		Table: pg.TableName, Column: pg.ColumnName, Constraint: pg.ConstraintName,
-	})
+	}
+	if len(pg.Code) > 1 && aboutServer[pg.Code[:2]] {
+		report.Detail, report.Hint = "", ""
+	}
+	f := fault.New(k.code, k.message).WithDetails(report)
 	if f.Message == "" {
 		f.Message = pg.Message
 	}
-	f.Hint, f.RetryAfter = pg.Hint, k.retry
+	f.Hint, f.RetryAfter = report.Hint, k.retry
 	return f
 }
+
+// aboutServer are the classes whose details speak of the server (processes,
+// settings, files) and not of what the client sent. They stay in the cause, for
+// the log.
+var aboutServer = map[string]bool{"08": true, "28": true, "40": true, "53": true, "54": true, "57": true, "58": true, "F0": true, "XX": true}
 
 // refusedByPolicy tells a row that fails a policy from a missing grant. The name
 // of PostgreSQL's own function is the only mark that no locale changes.

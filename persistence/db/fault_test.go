@@ -59,6 +59,17 @@ func TestFaultOfEveryClass(t *testing.T) {
 	}
 }
 
+func TestFaultKeepsTheServersInsideToItself(t *testing.T) {
+	for state, kept := range map[string]bool{"23505": true, "22P02": true, "P0001": true, "40P01": false, "54001": false, "53200": false, "58030": false, "XX000": false} {
+		err := db.Fault(&pgconn.PgError{Code: state, Message: "words", Detail: "the detail", Hint: "the hint"})
+		f := fault.From(err)
+		r := f.Details.(*db.Report)
+		if got := r.Detail != "" && r.Hint != "" && f.Hint != ""; got != kept || !kept && r.Detail+r.Hint+f.Hint != "" {
+			t.Errorf("%s: detail %q, hints %q and %q", state, r.Detail, r.Hint, f.Hint)
+		}
+	}
+}
+
 func TestFaultOfOtherErrors(t *testing.T) {
 	mine := errors.New("mine")
 	for _, test := range []struct {

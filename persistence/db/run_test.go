@@ -110,6 +110,9 @@ func TestServiceKeysCannotKeepTheServerWaiting(t *testing.T) {
 	if err := d.DB.Run(soon, caller.System(d.Service().Tenant), db.Statement{SQL: `SELECT 1`}); err != nil {
 		t.Errorf("the server's own work: %v", err)
 	}
+	if err := d.DB.Ping(soon); err != nil {
+		t.Errorf("the question whether it is well: %v", err)
+	}
 	release()
 	if err := <-ended; fault.CodeOf(err) != fault.Canceled {
 		t.Errorf("the service identity: %v", err)

@@ -281,3 +281,29 @@ func TestChannelFails(t *testing.T) {
 	mustPublish(t, r, Publish{Event: "e", Payload: []byte("1")})
 	again.eventually("hears again", func() bool { return strings.Contains(again.text.String(), "e=1") })
 }
+
+// The home outlives a node's actor that was idle, and with it what it remembers of
+// that actor's messages.
+func TestActorThatWasIdle(t *testing.T) {
+	n := kerneltest.New(t).Join("a")
+	r := router(t, n)
+	mustPublish(t, r, Publish{Event: "e", Payload: []byte("1")})
+	if err := r.Tell(idle{key: room, handled: 1}); err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t, n, r, "first")
+	if done := mustPublish(t, r, Publish{Event: "e", Payload: []byte("2")}); done.Offset != 2 {
+		t.Errorf("got %+v", done)
+	}
+	l.hears("e=2/2 ")
+}
+
+func TestSameIDWithOtherContents(t *testing.T) {
+	n := kerneltest.New(t).Join("a")
+	r := router(t, n)
+	l := listen(t, n, r, "first")
+	for _, payload := range []string{"1", "2", "2"} {
+		mustPublish(t, r, Publish{Event: "e", Payload: []byte(payload), Sender: "other", MessageID: "x"})
+	}
+	l.hears("e=1/1 e=2/2 ")
+}

@@ -2,6 +2,8 @@ package channel
 
 import (
 	"context"
+	"crypto/rand"
+	"hash/maphash"
 	"strconv"
 	"time"
 
@@ -42,7 +44,8 @@ type local struct {
 	fetching      bool
 
 	handled uint64 // messages forwarded by the router that were handled
-	serial  uint64 // for identities of messages without an id
+	nonce   string // with serial, identities of messages without an id
+	serial  uint64
 	quiet   time.Time
 }
 
@@ -86,6 +89,9 @@ func (l *local) start(c *kernel.Context) {
 		_ = self.Tell(windowOpen{})
 	})
 	l.quiet = time.Now()
+	// The home remembers what a former actor of this channel published, and that
+	// one began with the same serials.
+	l.nonce = rand.Text() + "."
 	c.After(renewEvery, renew{})
 }
 
@@ -281,13 +287,8 @@ func (l *local) lost(reason string) {
 }
 
 func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
-	identity := p.Sender + "\x00" + p.MessageID
-	if p.MessageID == "" {
-		l.serial++
-		identity = l.router.nonce + strconv.FormatUint(l.serial, 36)
-	}
 	o := outgoing{
-		message:   &message{Event: p.Event, MessageID: p.MessageID, Sender: p.Sender, Identity: identity, Payload: p.Payload},
+		message:   &message{Event: p.Event, MessageID: p.MessageID, Sender: p.Sender, Identity: l.identity(p), Payload: p.Payload},
 		messageID: p.MessageID, replyTo: p.ReplyTo, request: request,
 	}
 	if len(l.outgoing) >= maxOutgoing || l.outgoingBytes > maxOutgoingBytes {
@@ -297,6 +298,23 @@ func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
 	l.outgoing = append(l.outgoing, o)
 	l.outgoingBytes += o.message.size()
 	l.flush(c)
+}
+
+// identity is by what the home recognises a message that it is asked to number
+// again. A client that repeats a message under its id has published it once; the
+// same id with other contents is another message. Ids mean nothing between
+// publishers that have no connection.
+func (l *local) identity(p Publish) string {
+	if p.MessageID == "" || p.Sender == "" {
+		l.serial++
+		return l.nonce + strconv.FormatUint(l.serial, 36)
+	}
+	var h maphash.Hash
+	h.SetSeed(l.router.seed)
+	_, _ = h.WriteString(p.Event) // never fails
+	_ = h.WriteByte(0)
+	_, _ = h.Write(p.Payload)
+	return p.Sender + "\x00" + p.MessageID + "\x00" + strconv.FormatUint(h.Sum64(), 36)
 }
 
 func (l *local) answer(o outgoing, p Published) {

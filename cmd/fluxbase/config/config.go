@@ -302,6 +302,9 @@ type API struct {
 	DefaultPageSize int `key:"default_page_size" default:"1000"`
 	MaxTotalResults int `key:"max_total_results" default:"10000"`
 	MaxBatchSize    int `key:"max_batch_size" default:"1000"`
+	// ExposedSchemas are the schemas whose tables the API serves, as far as grants
+	// and policies let a caller. A schema may be made later.
+	ExposedSchemas []string `key:"exposed_schemas" default:"public"`
 }
 
 // GraphQL bounds GraphQL queries.

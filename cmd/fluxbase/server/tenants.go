@@ -73,7 +73,7 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 	}
 	c := s.options.Config
 	database := s.control
-	schema, err := catalog.Open(ctx, database, catalog.Options{Logger: s.options.Logger})
+	schema, err := catalog.Open(ctx, database, catalog.Options{Schemas: c.API.ExposedSchemas, Logger: s.options.Logger})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -223,6 +223,10 @@ func (x *exchange) finish() {
 	status := fast.Response.StatusCode()
 	if x.err != nil {
 		status = x.refuse()
+		if fault.CodeOf(x.err) == fault.PayloadTooLarge {
+			fast.SetConnectionClose()
+			linger(fast.Conn())
+		}
 	}
 	if s.Draining() && !fast.Hijacked() {
 		fast.SetConnectionClose()

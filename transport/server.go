@@ -125,7 +125,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	s.sockets = append(s.sockets, l)
 	s.mu.Unlock()
-	if err := s.http.Serve(l); err != nil {
+	if err := s.http.Serve(lingering{l}); err != nil {
 		return fmt.Errorf("http server: %w", err)
 	}
 	return nil

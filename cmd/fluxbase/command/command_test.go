@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"fluxbase/cmd/fluxbase/server"
+	"fluxbase/persistence/postgres"
 )
 
 // asProgram makes the test binary behave as the program, so that the tests can
@@ -56,16 +57,19 @@ func newProgram(t *testing.T, settings ...string) *program {
 		}
 	}
 	p.env = append(p.env, asProgram+"=1", "FLUXBASE_DATA_DIR="+p.dir, "FLUXBASE_METRICS_ENABLED=false",
-		"FLUXBASE_SERVER_ADDRESS=127.0.0.1:"+freePorts(t, 1), "FLUXBASE_POSTGRES_ENGINE="+engine())
+		"FLUXBASE_SERVER_ADDRESS=127.0.0.1:"+freePorts(t, 1), "FLUXBASE_POSTGRES_BIN_DIR="+engine(t))
 	p.env = append(p.env, settings...)
 	return p
 }
 
-func engine() string {
-	if e := os.Getenv("FLUXBASE_POSTGRES_ENGINE"); e != "" {
-		return e
+// engine is the PostgreSQL of the checkout: the program runs outside of it.
+func engine(t *testing.T) string {
+	t.Helper()
+	found, err := postgres.FindBinaries(postgres.Search{Engine: os.Getenv("FLUXBASE_POSTGRES_ENGINE")})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return "auto"
+	return found.Dir
 }
 
 // freePorts gives the first of n consecutive free ports.

@@ -97,6 +97,8 @@ func (a *actor) handle(msg any) {
 	switch m := msg.(type) {
 	case SubscribeTable:
 		a.core.subscribeTable(m)
+	case delivery.SubscriptionEnded:
+		a.core.tableEnded(m.ID)
 	case SubscribeChannel:
 		a.core.subscribeChannel(m)
 	case channel.Joined:

@@ -43,6 +43,7 @@ type core struct {
 	host     host
 	tables   map[string]*tableState
 	attempts int
+	updates  int // new callers whose table subscriptions are being judged again
 	channels map[string]*channelState
 	ended    bool
 }
@@ -53,6 +54,12 @@ type tableState struct {
 	// same id that was ended before it came.
 	attempt int
 	live    bool // acknowledged
+	// asking: an answer is on its way. One question is asked at a time, so that
+	// the last one to take effect is that of the last caller.
+	asking bool
+	// judging: to be answered for a new caller before its token is acknowledged;
+	// stale: the question that is on its way was asked for the caller before.
+	judging, stale bool
 }
 
 // channelState is a channel that the connection joined or is joining.
@@ -106,8 +113,14 @@ func (c *core) subscribeTable(m SubscribeTable) {
 		c.tables = map[string]*tableState{}
 	}
 	c.attempts++
-	c.tables[id] = &tableState{request: m, attempt: c.attempts}
-	c.host.subscribeTable(id, c.attempts, m)
+	t := &tableState{request: m, attempt: c.attempts}
+	c.tables[id] = t
+	c.ask(id, t)
+}
+
+func (c *core) ask(id string, t *tableState) {
+	t.asking, t.stale = true, false
+	c.host.subscribeTable(id, t.attempt, t.request)
 }
 
 // tableAnswered takes the feed's answer: to the first request, or to the one
@@ -123,17 +136,31 @@ func (c *core) tableAnswered(id string, attempt int, err error) {
 		}
 		return
 	}
-	if err != nil {
-		delete(c.tables, id)
-		c.refuseErr(err, Refused{Channel: t.request.Channel, SubscriptionID: id})
+	if t.stale {
+		c.ask(id, t)
 		return
 	}
-	if !t.live {
+	t.asking, t.judging = false, false
+	switch {
+	case err != nil:
+		// What was refused to the new caller still runs for the one before.
+		delete(c.tables, id)
+		c.host.unsubscribeTable(id)
+		c.refuseErr(err, Refused{Channel: t.request.Channel, SubscriptionID: id})
+	case !t.live:
 		t.live = true
 		c.host.reply(TableSubscribed{
 			Channel: t.request.Channel, SubscriptionID: id, Schema: t.request.Schema,
 			Table: t.request.Table, Event: t.request.Event, Filter: t.request.Filter,
 		})
+	}
+	c.settle()
+}
+
+// tableEnded forgets a subscription that the feed ended; the client has been told.
+func (c *core) tableEnded(id string) {
+	if t := c.tables[id]; t != nil && !t.asking {
+		delete(c.tables, id)
 	}
 }
 
@@ -288,6 +315,7 @@ func (c *core) dropTable(id string) {
 	if _, ok := c.tables[id]; ok {
 		delete(c.tables, id)
 		c.host.unsubscribeTable(id)
+		c.settle()
 	}
 }
 
@@ -455,7 +483,8 @@ func (c *core) refreshToken(m RefreshToken) {
 	if changed {
 		c.reconsider()
 	}
-	c.host.reply(TokenUpdated{})
+	c.updates++
+	c.settle()
 }
 
 // reconsider judges everything again for the new caller.
@@ -467,7 +496,28 @@ func (c *core) reconsider() {
 		}
 	}
 	for id, t := range c.tables {
-		c.host.subscribeTable(id, t.attempt, t.request)
+		t.judging = true
+		if t.asking {
+			t.stale = true
+		} else {
+			c.ask(id, t)
+		}
+	}
+}
+
+// settle acknowledges new tokens when nothing runs for the caller before any
+// more.
+func (c *core) settle() {
+	if c.updates == 0 || c.ended {
+		return
+	}
+	for _, t := range c.tables {
+		if t.judging {
+			return
+		}
+	}
+	for ; c.updates > 0; c.updates-- {
+		c.host.reply(TokenUpdated{})
 	}
 }
 

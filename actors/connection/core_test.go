@@ -74,7 +74,7 @@ func TestCore(t *testing.T) {
 		{func() { c.subscribeTable(SubscribeTable{Channel: "x", Schema: "public", Table: "notes", Event: "*"}) }, "follow notes0/1"},
 		{func() { c.tableAnswered("notes0", 1, nil) }, "TableSubscribed {x notes0 public notes * }"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "other"}) }, "follow other0/2"},
-		{func() { c.tableAnswered("other0", 2, fault.New(fault.NotFound, "no")) }, "refused NOT_FOUND other0"},
+		{func() { c.tableAnswered("other0", 2, fault.New(fault.NotFound, "no")) }, "unfollow other0 | refused NOT_FOUND other0"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "gone"}) }, "follow gone0/3"},
 		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "gone0"}) }, "unfollow gone0 | Unsubscribed {gone0 }"},
 		{func() { c.tableAnswered("gone0", 3, nil) }, "unfollow gone0"},
@@ -117,8 +117,22 @@ func TestCore(t *testing.T) {
 			same.ExpiresAt = time.Now().Add(time.Hour)
 			c.refreshToken(RefreshToken{Caller: same})
 		}, "expire true | identified a | TokenUpdated {}"},
-		{func() { c.refreshToken(RefreshToken{Caller: user("b")}) }, "expire false | identified b | follow notes0/1 | TokenUpdated {}"},
-		{func() { c.tableAnswered("notes0", 1, nil) }, ""},
+		{func() { c.refreshToken(RefreshToken{Caller: user("b")}) }, "expire false | identified b | follow notes0/1"},
+		// The next caller's question waits for the answer to this one's.
+		{func() { c.refreshToken(RefreshToken{Caller: user("c")}) }, "expire false | identified c"},
+		{func() { c.tableAnswered("notes0", 1, nil) }, "follow notes0/1"},
+		{func() { c.tableAnswered("notes0", 1, nil) }, "TokenUpdated {} | TokenUpdated {}"},
+		// What the new caller may not have does not go on for the old one.
+		{func() { c.refreshToken(RefreshToken{Caller: user("d")}) }, "expire false | identified d | follow notes0/1"},
+		{func() { c.tableAnswered("notes0", 1, fault.New(fault.UnknownColumn, "no")) }, "unfollow notes0 | refused UNKNOWN_COLUMN xnotes0 | TokenUpdated {}"},
+		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/4"},
+		{func() { c.refreshToken(RefreshToken{Caller: user("e")}) }, "expire false | identified e"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "notes0"}) }, "unfollow notes0 | TokenUpdated {} | Unsubscribed {notes0 }"},
+		// A subscription that the feed ended is forgotten.
+		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/5"},
+		{func() { c.tableAnswered("notes0", 5, nil) }, "TableSubscribed { notes0  notes  }"},
+		{func() { c.tableEnded("notes0") }, ""},
+		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/6"},
 		{c.expire, "refused EXPIRED_TOKEN  | end 4001"},
 		{c.expire, ""},
 	} {

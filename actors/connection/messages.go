@@ -126,7 +126,8 @@ type BroadcastAccepted struct {
 	Epoch, Offset      uint64
 }
 
-// TokenUpdated: the connection acts for the new caller from now on.
+// TokenUpdated: the connection acts for the new caller from now on, and everything
+// that it is subscribed to was judged again.
 type TokenUpdated struct{}
 
 // Refused: a request was not done.

@@ -88,6 +88,10 @@ type Subscriber struct {
 	Codec Codec
 }
 
+// SubscriptionEnded is told to a subscriber whose subscription was ended by its
+// producer. The notice that says so to the client is sent apart, before it.
+type SubscriptionEnded struct{ ID string }
+
 // Codec encodes events for one wire dialect. Implementations live in transport;
 // they are stateless and safe for concurrent use. The results are shared.
 type Codec interface {

@@ -242,7 +242,7 @@ func (f *feed) terminated(c *kernel.Context, ref kernel.Ref) {
 // disabled ends the subscriptions to a table that is not enabled any more.
 func (f *feed) disabled(c *kernel.Context, id int32) {
 	f.registry.each(id, func(s *subscription) {
-		s.notify(notEnabled(s))
+		s.ended(notEnabled(s))
 		f.registry.remove(s.subscriber.Ref, s.id)
 	})
 	f.drop(c, id)

@@ -34,6 +34,13 @@ func (s *subscription) notify(n delivery.Notice) {
 	_ = s.subscriber.Ref.Tell(f)
 }
 
+// ended tells the subscriber why the subscription is over.
+func (s *subscription) ended(n delivery.Notice) {
+	s.notify(n)
+	// One that cannot hear it finds out when it asks for anything.
+	_ = s.subscriber.Ref.Tell(delivery.SubscriptionEnded{ID: s.id})
+}
+
 // registry is who is subscribed to what. It outlives a crash of the feed.
 type registry struct {
 	subscribers map[kernel.Ref]map[string]*subscription
@@ -245,7 +252,7 @@ func (f *feed) attach(c *kernel.Context, s *subscription) error {
 // subscriber is told.
 func (f *feed) reattach(c *kernel.Context, s *subscription) {
 	if err := f.attach(c, s); err != nil {
-		s.notify(delivery.Notice{Type: "error", Code: string(fault.CodeOf(err)), Message: "the subscription ended: " + fault.From(err).Message})
+		s.ended(delivery.Notice{Type: "error", Code: string(fault.CodeOf(err)), Message: "the subscription ended: " + fault.From(err).Message})
 	}
 }
 
@@ -254,7 +261,7 @@ func (f *feed) resubscribe(c *kernel.Context) {
 	for _, s := range f.registry.all() {
 		t, ok := f.plan.Named(s.schema, s.table)
 		if !ok {
-			s.notify(notEnabled(s))
+			s.ended(notEnabled(s))
 			f.unsubscribe(c, s.subscriber.Ref, s.id)
 			continue
 		}

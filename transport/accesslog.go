@@ -42,7 +42,7 @@ func (s *Server) log(x *exchange, status int, took time.Duration) {
 		slog.String("method", r.Method()),
 		slog.String("path", r.Path()),
 		slog.Int("status", status),
-		slog.Duration("took", took),
+		slog.Float64("took_ms", float64(took.Microseconds())/1000),
 		slog.String("ip", r.IP()),
 	)
 	if query := r.RawQuery(); query != "" {

@@ -103,7 +103,7 @@ func (v *Verifier) identify(ctx context.Context, text string) (caller.Caller, er
 func (v *Verifier) byKey(ctx context.Context, text string) (caller.Caller, error) {
 	k, ok, err := v.keys.find(ctx, text)
 	if err != nil {
-		return caller.Caller{}, fault.New(fault.ServiceUnavailable, "service_unavailable").WithCause(err)
+		return caller.Caller{}, fault.New(fault.ServiceUnavailable, "service_unavailable").WithRetryAfter(time.Second).WithCause(err)
 	}
 	if !ok {
 		return caller.Caller{}, token.Invalid()

@@ -98,7 +98,7 @@ func (r *Registry) Check(ctx context.Context, c caller.Caller) error {
 				return err
 			}
 			if !r.o.FailOpen {
-				return fault.New(fault.ServiceUnavailable, "service_unavailable").WithCause(err)
+				return fault.New(fault.ServiceUnavailable, "service_unavailable").WithRetryAfter(time.Second).WithCause(err)
 			}
 			r.o.Logger.Warn("credential accepted without a revocation check", "err", err)
 		}

@@ -177,6 +177,9 @@ func TestADatabaseThatDoesNotAnswer(t *testing.T) {
 			refused(t, r, bearer("gone"), fault.RevokedToken)
 		}
 		refused(t, r, bearer("s1"), want)
+		if err := r.Check(t.Context(), bearer("s1")); err != nil && fault.From(err).RetryAfter == 0 {
+			t.Error("nobody is told when to come back")
+		}
 		refused(t, r, caller.Anonymous(), "")
 		log.set(false)
 		refused(t, r, bearer("s1"), "")

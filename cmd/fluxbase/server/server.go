@@ -130,7 +130,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		if err := step.undo(ctx); err != nil {
 			all = errors.Join(all, fmt.Errorf("stop %s: %w", step.name, err))
 		}
-		s.options.Logger.Debug("stopped", "part", step.name, "took", time.Since(began).String())
+		s.options.Logger.Debug("stopped", "part", step.name, "took_ms", float64(time.Since(began).Microseconds())/1000)
 	}
 	s.steps = nil
 	return all

@@ -39,8 +39,11 @@ var aliases = map[string]struct {
 // maxDepth bounds the nesting of logic trees, select lists and lists of values.
 const maxDepth = 32
 
+// invalidPrefix begins the messages about parameters of requests.
+const invalidPrefix = "Invalid query parameters: "
+
 func invalid(format string, args ...any) *fault.Fault {
-	return fault.Newf(fault.InvalidQuery, "Invalid query parameters: "+format, args...)
+	return fault.Newf(fault.InvalidQuery, invalidPrefix+format, args...)
 }
 
 // ParseCondition parses one parameter, in either spelling.

@@ -21,20 +21,31 @@ func ParseRealtime(text string) (query.Condition, error) {
 	for rest := text; rest != ""; {
 		key, expression, next, ok := cutCondition(rest)
 		if !ok {
-			return nil, fault.Newf(fault.InvalidQuery, "invalid filter format: %s (expected: column=operator.value)", rest)
+			return nil, malformed(rest, nil)
 		}
 		path, err := ParsePath(key)
 		if err != nil {
-			return nil, err
+			return nil, malformed(rest, err)
 		}
 		c, err := realtimeExpression(path, expression)
 		if err != nil {
-			return nil, err
+			return nil, malformed(rest, err)
 		}
 		all = append(all, c)
 		rest = next
 	}
 	return query.Conjoin(all...), nil
+}
+
+// malformed says what a condition looks like, and what is wrong with this one
+// where that is known.
+func malformed(condition string, why error) error {
+	f := fault.Newf(fault.InvalidQuery, "invalid filter format: %s (expected: column=operator.value)", condition)
+	if why != nil {
+		f.Message += ": " + strings.TrimPrefix(fault.From(why).Message, invalidPrefix)
+		f = f.WithCause(why)
+	}
+	return f
 }
 
 func realtimeExpression(path query.Path, text string) (query.Condition, error) {

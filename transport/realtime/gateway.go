@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -49,9 +50,12 @@ type Options struct {
 	PingEvery, PongTimeout time.Duration
 	// MessageBytes bounds a client's message; default 512 KB.
 	MessageBytes int
-	// MessagesPerSecond bounds a client's messages; 0 for no bound.
-	MessagesPerSecond int
-	Logger            *slog.Logger
+	// MessagesPerSecond bounds a client's messages, after MessageBurst at once
+	// (default twice as many); JoinsPerSecond bounds its subscriptions, after
+	// twice as many at once. What is beyond is refused. 0 for no bound.
+	MessagesPerSecond, MessageBurst int
+	JoinsPerSecond                  int
+	Logger                          *slog.Logger
 }
 
 // Tokens tells who a token is.
@@ -168,7 +172,10 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 		out:     newOutbox(conn, w, outboxLimits{bytes: g.o.QueueBytes, count: g.o.QueueMessages, timeout: g.o.WriteTimeout}),
 	}
 	if n := g.o.MessagesPerSecond; n > 0 {
-		k.limiter = rate.NewLimiter(rate.Limit(n), 2*n)
+		k.messages = rate.NewLimiter(rate.Limit(n), cmp.Or(g.o.MessageBurst, 2*n))
+	}
+	if n := g.o.JoinsPerSecond; n > 0 {
+		k.joins = rate.NewLimiter(rate.Limit(n), 2*n)
 	}
 	k.heard.Store(time.Now().UnixNano())
 	g.sockets.Add(1)

@@ -55,6 +55,13 @@ func refuse(code fault.Code, message string, m *incoming) connection.Refuse {
 	return connection.Refuse{Refused: r}
 }
 
+func (native) refuse(payload []byte, code fault.Code, message string) connection.Refuse {
+	var m incoming
+	// What cannot be read has no ids to repeat.
+	_ = json.Unmarshal(payload, &m)
+	return refuse(code, message, &m)
+}
+
 // parse turns a client's message into one for its connection actor; nil for
 // messages that need no answer.
 func (native) parse(payload []byte) any {

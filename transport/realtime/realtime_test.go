@@ -266,6 +266,23 @@ func TestLimits(t *testing.T) {
 	c.expect(`{"type":"error","code":"PRESENCE_LIMIT_REACHED","channel":"broadcast:1"}`)
 }
 
+func TestRates(t *testing.T) {
+	n := startNode(t, nodeOptions{gateway: Options{MessagesPerSecond: 1, MessageBurst: 3, JoinsPerSecond: 1}})
+	c := n.dial("")
+	for i := range 2 {
+		c.send(`{"type":"subscribe","channel":"broadcast:%d"}`, i)
+		c.expect(`{"type":"ack"}`)
+	}
+	c.send(`{"type":"subscribe","channel":"broadcast:2"}`)
+	c.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many subscriptions at once on this connection","channel":"broadcast:2"}`)
+	c.send(`{"type":"broadcast","channel":"broadcast:0","messageId":"m"}`)
+	c.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many messages on this connection","channel":"broadcast:0","messageId":"m","status":"error"}`)
+	// The socket stays open and serves again when the time has come.
+	time.Sleep(1100 * time.Millisecond)
+	c.send(`{"type":"broadcast","channel":"broadcast:0","messageId":"m"}`)
+	c.expect(`{"type":"ack","messageId":"m","status":"ok"}`)
+}
+
 func TestAdminsSeeConnections(t *testing.T) {
 	n := startNode(t, nodeOptions{})
 	admin := n.dial("?token=admin:root")

@@ -29,6 +29,9 @@ type parser interface {
 	// parse never fails: what it does not understand becomes a connection.Refuse.
 	// accessToken is the one message that the socket handles itself.
 	parse(payload []byte) any
+	// refuse is parse for a message that is not to be done; the answer says which
+	// one it was.
+	refuse(payload []byte, code fault.Code, message string) connection.Refuse
 	// heartbeat is sent every second turn of the wheel; nil for none.
 	heartbeat() *delivery.Frame
 }
@@ -43,9 +46,10 @@ type socket struct {
 	out     *outbox
 	parser  parser
 	decoder decoder
-	actor   kernel.Ref    // zero when the connection was not admitted
-	tenant  string        // as the client named it
-	limiter *rate.Limiter // nil without a limit
+	actor   kernel.Ref // zero when the connection was not admitted
+	tenant  string     // as the client named it
+	// messages and joins are nil without a limit.
+	messages, joins *rate.Limiter
 
 	heard       atomic.Int64 // unix nanoseconds of the last sign of life
 	beats       int
@@ -142,15 +146,18 @@ func (k *socket) message(opcode byte, payload []byte) {
 		k.tell(refuse(fault.InvalidMessage, "invalid message: not UTF-8", nil))
 		return
 	}
-	if k.limiter != nil && !k.limiter.Allow() {
-		k.tell(connection.Refuse{Refused: connection.Refused{
-			Code: fault.RateLimitExceeded, Message: "too many messages on this connection",
-		}})
+	if k.messages != nil && !k.messages.Allow() {
+		k.tell(k.parser.refuse(payload, fault.RateLimitExceeded, "too many messages on this connection"))
 		return
 	}
 	msg := k.parser.parse(payload)
-	if t, ok := msg.(accessToken); ok {
-		msg = k.verify(t.token)
+	switch m := msg.(type) {
+	case accessToken:
+		msg = k.verify(m.token)
+	case connection.SubscribeTable, connection.SubscribeChannel:
+		if k.joins != nil && !k.joins.Allow() {
+			msg = k.parser.refuse(payload, fault.RateLimitExceeded, "too many subscriptions at once on this connection")
+		}
 	}
 	if msg != nil {
 		k.tell(msg)

@@ -31,12 +31,14 @@ type Realtime struct {
 
 // RealtimeLimits bound what one connection may do.
 type RealtimeLimits struct {
-	MaxSubscriptions     int           `key:"max_subscriptions" default:"100"`
-	MaxChannels          int           `key:"max_channels" default:"100"`
-	MaxPresencePerRoom   int           `key:"max_presence_per_room" default:"1000"`
-	MaxPresenceBytes     Bytes         `key:"max_presence_bytes" default:"16KB"`
-	MessagesPerSecond    int           `key:"messages_per_second" default:"200"`
-	MessageBurst         int           `key:"message_burst" default:"400"`
+	MaxSubscriptions   int   `key:"max_subscriptions" default:"100"`
+	MaxChannels        int   `key:"max_channels" default:"100"`
+	MaxPresencePerRoom int   `key:"max_presence_per_room" default:"1000"`
+	MaxPresenceBytes   Bytes `key:"max_presence_bytes" default:"16KB"`
+	// MessagesPerSecond is 0 for no limit, and MessageBurst for twice that. What
+	// is beyond is refused with RATE_LIMIT_EXCEEDED.
+	MessagesPerSecond    int           `key:"messages_per_second" default:"0"`
+	MessageBurst         int           `key:"message_burst" default:"0"`
 	JoinsPerSecond       int           `key:"joins_per_second" default:"100"`
 	HandshakeTimeout     time.Duration `key:"handshake_timeout" default:"10s"`
 	HeartbeatInterval    time.Duration `key:"heartbeat_interval" default:"30s"`

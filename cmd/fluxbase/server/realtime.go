@@ -59,6 +59,8 @@ func (s *Server) openSockets(context.Context) error {
 		PongTimeout:       c.Limits.HeartbeatTimeout,
 		MessageBytes:      int(c.MaxFrameBytes),
 		MessagesPerSecond: c.Limits.MessagesPerSecond,
+		MessageBurst:      c.Limits.MessageBurst,
+		JoinsPerSecond:    c.Limits.JoinsPerSecond,
 		Logger:            s.options.Logger,
 	})
 	s.composed.Lock()

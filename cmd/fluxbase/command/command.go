@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +22,9 @@ const (
 	exitUsage   = 2
 )
 
+// impatience is how long after a signal another one counts as a second wish.
+const impatience = time.Second
+
 // exitError carries the code that the process ends with.
 type exitError struct {
 	code int
@@ -32,11 +36,13 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // Main runs the command line of the process and gives its exit code.
 func Main() int {
-	// The first signal ends the command in order; NotifyContext then restores
-	// the default, so a second one ends the process at once.
+	// The first signal ends the command in order; once NotifyContext has restored
+	// the default, a second one ends the process at once. Not at the same moment:
+	// whoever signals both a process and its group means one signal, and
+	// PostgreSQL would be left running.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(impatience, stop) })
 	err := root().ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -279,6 +279,11 @@ func TestServe(t *testing.T) {
 	if out, _, _ := p.run("", "sql", "select v from kept"); !strings.Contains(out, "here") {
 		t.Errorf("the row is gone: %q", out)
 	}
+	// The way a shell or timeout(1) signals: the process and its group.
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	s.say("stopping", 1)
 	s.stop()
 	if pid := postmaster(t, p.dir); pid != "" {
 		t.Errorf("PostgreSQL (%s) still runs", pid)

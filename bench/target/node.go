@@ -35,8 +35,7 @@ func (t *Target) Kill(n *Node) error {
 	if err := n.command.Process.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	// The exit status of a killed process is an error by definition.
-	_ = n.command.Wait()
+	<-n.ended
 	n.PID = 0
 	return nil
 }
@@ -50,11 +49,11 @@ func (t *Target) Close() error {
 		if n.command == nil || n.PID == 0 {
 			continue
 		}
-		failed = errors.Join(failed, n.command.Process.Signal(syscall.SIGTERM))
-		done := make(chan struct{})
-		go func() { _ = n.command.Wait(); close(done) }()
+		if err := n.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			failed = errors.Join(failed, err)
+		}
 		select {
-		case <-done:
+		case <-n.ended:
 		case <-time.After(25 * time.Second):
 			failed = errors.Join(failed, fmt.Errorf("node %d did not stop within 25 s", i+1), n.command.Process.Kill())
 		}
@@ -100,9 +99,14 @@ func (t *Target) startNode(ctx context.Context, folder string) (*Node, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	n := &Node{PID: command.Process.Pid, command: command, log: log, URL: "http://" + host, Host: host}
+	n := &Node{PID: command.Process.Pid, command: command, log: log, URL: "http://" + host, Host: host, ended: make(chan struct{})}
+	go func() {
+		// How it ended is in its log.
+		_ = command.Wait()
+		close(n.ended)
+	}()
 	t.Nodes = append(t.Nodes, n)
-	if err := waitReady(ctx, n.URL); err != nil {
+	if err := waitReady(ctx, n); err != nil {
 		output, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("node did not become ready: %w\n%s", err, output)
 	}
@@ -142,11 +146,11 @@ func (t *Target) readKeys(ctx context.Context, folder string, n *Node) error {
 	return nil
 }
 
-func waitReady(ctx context.Context, url string) error {
+func waitReady(ctx context.Context, n *Node) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/ready", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+"/ready", nil)
 		if err != nil {
 			return err
 		}
@@ -160,6 +164,8 @@ func waitReady(ctx context.Context, url string) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
+		case <-n.ended:
+			return errors.New("it ended")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -60,6 +60,7 @@ type Node struct {
 
 	command *exec.Cmd
 	log     *os.File
+	ended   chan struct{} // closed when the process has ended
 }
 
 // Open starts a server, or finds the running one.
@@ -76,6 +77,10 @@ func Open(ctx context.Context, o Options) (*Target, error) {
 		return nil, err
 	}
 	t.folder = folder
+	// PostgreSQL runs as another user when we are root.
+	if err := os.Chmod(folder, 0o711); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
 	var random [48]byte
 	rand.Read(random[:])
 	t.secret = base64.RawURLEncoding.EncodeToString(random[:])

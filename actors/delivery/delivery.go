@@ -89,7 +89,7 @@ type Subscriber struct {
 }
 
 // SubscriptionEnded is told to a subscriber whose subscription was ended by its
-// producer. The notice that says so to the client is sent apart, before it.
+// producer. The notice that says so to the client is sent apart, behind it.
 type SubscriptionEnded struct{ ID string }
 
 // Codec encodes events for one wire dialect. Implementations live in transport;

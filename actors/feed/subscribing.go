@@ -36,9 +36,10 @@ func (s *subscription) notify(n delivery.Notice) {
 
 // ended tells the subscriber why the subscription is over.
 func (s *subscription) ended(n delivery.Notice) {
-	s.notify(n)
-	// One that cannot hear it finds out when it asks for anything.
+	// Before the client knows, so that it finds its id free. A connection that
+	// takes no message is about to end.
 	_ = s.subscriber.Ref.Tell(delivery.SubscriptionEnded{ID: s.id})
+	s.notify(n)
 }
 
 // registry is who is subscribed to what. It outlives a crash of the feed.

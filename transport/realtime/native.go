@@ -111,21 +111,23 @@ func describe(err error) string {
 	}
 }
 
+// subscribe reads both forms of a table subscription; a channel that is called
+// after a table says which one, unless the form does.
 func subscribe(m *incoming) any {
-	var c tableConfig
-	switch {
-	case m.Config != nil:
+	c := tableConfig{Event: m.Event, Schema: m.Schema, Table: m.Table, Filter: m.Filter}
+	if m.Config != nil {
 		c = *m.Config
-	case m.Table != "":
-		c = tableConfig{Event: m.Event, Schema: m.Schema, Table: m.Table, Filter: m.Filter}
-	case strings.HasPrefix(m.Channel, "table:"):
-		name := strings.TrimPrefix(m.Channel, "table:")
+	}
+	name, ofTable := strings.CutPrefix(m.Channel, "table:")
+	switch {
+	case c.Table != "":
+	case ofTable:
 		schema, table, qualified := strings.Cut(name, ".")
 		if !qualified {
-			schema, table = "", name
+			schema, table = c.Schema, name
 		}
-		c = tableConfig{Event: m.Event, Schema: schema, Table: table, Filter: m.Filter}
-	default:
+		c.Schema, c.Table = schema, table
+	case m.Config == nil || *m.Config == (tableConfig{}):
 		return connection.SubscribeChannel{Channel: m.Channel}
 	}
 	return subscribeTable(m, c)

@@ -117,7 +117,8 @@ type TableSubscribed struct {
 // ChannelSubscribed: every message numbered from now on will be delivered.
 type ChannelSubscribed struct{ Channel string }
 
-// Unsubscribed: nothing more will come. Unknown ids are acknowledged, too.
+// Unsubscribed: what is committed or published from now on will not come; what is
+// on its way may. Unknown ids are acknowledged, too.
 type Unsubscribed struct{ SubscriptionID, Channel string }
 
 // BroadcastAccepted: the message has its number and is in the channel's history.

@@ -282,6 +282,22 @@ func (c *client) expect(want string) map[string]any {
 	return got
 }
 
+// await is expect for a message before which a few others may come: what its
+// order with them is, nobody promises.
+func (c *client) await(want string) {
+	c.t.Helper()
+	var w map[string]any
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		c.t.Fatalf("want %s: %v", want, err)
+	}
+	for range 5 {
+		if holds(c.next(), w) {
+			return
+		}
+	}
+	c.t.Fatalf("%s did not come", want)
+}
+
 func holds(got, want any) bool {
 	w, ok := want.(map[string]any)
 	if !ok {

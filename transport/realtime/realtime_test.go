@@ -280,7 +280,7 @@ func TestRates(t *testing.T) {
 	// The socket stays open and serves again when the time has come.
 	time.Sleep(1100 * time.Millisecond)
 	c.send(`{"type":"broadcast","channel":"broadcast:0","messageId":"m"}`)
-	c.expect(`{"type":"ack","messageId":"m","status":"ok"}`)
+	c.await(`{"type":"ack","messageId":"m","status":"ok"}`)
 }
 
 func TestAdminsSeeConnections(t *testing.T) {
@@ -289,11 +289,11 @@ func TestAdminsSeeConnections(t *testing.T) {
 	admin.send(`{"type":"subscribe","channel":"realtime:admin:connections"}`)
 	admin.expect(`{"type":"ack","payload":{"subscribed":true}}`)
 	c := n.dial("?token=user:a")
-	admin.expect(`{"type":"broadcast","payload":{"broadcast":{"event":"connected","payload":{"type":"connected","user_id":"a"}}}}`)
+	admin.await(`{"type":"broadcast","payload":{"broadcast":{"event":"connected","payload":{"type":"connected","user_id":"a"}}}}`)
 	if err := c.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
 		t.Fatal(err)
 	}
-	admin.expect(`{"type":"broadcast","payload":{"broadcast":{"event":"disconnected","payload":{"user_id":"a"}}}}`)
+	admin.await(`{"type":"broadcast","payload":{"broadcast":{"event":"disconnected","payload":{"user_id":"a"}}}}`)
 }
 
 func TestDrain(t *testing.T) {

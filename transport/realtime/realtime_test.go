@@ -287,7 +287,7 @@ func TestAdminsSeeConnections(t *testing.T) {
 	n := startNode(t, nodeOptions{})
 	admin := n.dial("?token=admin:root")
 	admin.send(`{"type":"subscribe","channel":"realtime:admin:connections"}`)
-	admin.expect(`{"type":"ack","payload":{"subscribed":true}}`)
+	admin.await(`{"type":"ack","payload":{"subscribed":true}}`)
 	c := n.dial("?token=user:a")
 	admin.await(`{"type":"broadcast","payload":{"broadcast":{"event":"connected","payload":{"type":"connected","user_id":"a"}}}}`)
 	if err := c.conn.Close(websocket.StatusNormalClosure, ""); err != nil {

@@ -186,6 +186,23 @@ func TestReadingStopsAndGoesOnInTheMiddle(t *testing.T) {
 	}
 }
 
+// What PostgreSQL could press into little counts as what it is in memory.
+func TestReadsAreBoundedByWhatImagesWeigh(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, v text)`)
+	f.enable("a")
+	r := f.tail()
+	f.Exec(`INSERT INTO a SELECT g, repeat('x', 100000) FROM generate_series(1, 50) g`)
+	b, err := f.log.Read(f.ctx, r.at, r.plan, changelog.Limit{Bytes: 1_000_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b.Entries) < 9 || len(b.Entries) > 11 || !b.More {
+		t.Errorf("%d images of 100 KB in 1 MB, more: %v", len(b.Entries), b.More)
+	}
+}
+
 func TestPositionsOfAnotherLogAreRefused(t *testing.T) {
 	t.Parallel()
 	f := setup(t)

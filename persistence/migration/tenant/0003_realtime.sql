@@ -56,6 +56,10 @@ CREATE TABLE realtime.changes (
   old_record  json
 ) PARTITION BY LIST (slot);
 
+-- Not compressed: only so does pg_column_size tell, without reading an image, how
+-- much of a reader's memory it takes.
+ALTER TABLE realtime.changes ALTER record SET STORAGE EXTERNAL, ALTER old_record SET STORAGE EXTERNAL;
+
 CREATE INDEX changes_ord ON realtime.changes (ord);
 CREATE INDEX changes_xid ON realtime.changes (xid);
 CREATE INDEX changes_marker ON realtime.changes (xid) WHERE type = 'M';

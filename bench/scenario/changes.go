@@ -70,11 +70,13 @@ func (l changesLoad) run(ctx context.Context, t *target.Target, r *measure.Repor
 	for i := range users {
 		users[i] = uuid.NewString()
 	}
+	rss := t.ServerRSS()
 	conns, err := l.subscribe(ctx, t, users)
 	defer func() { closeAll(conns) }()
 	if err != nil {
 		return err
 	}
+	rss = t.ServerRSS() - rss
 	st := newStream(l.subscribers)
 	loop, err := socket.NewLoop(st.handle)
 	if err != nil {
@@ -91,7 +93,9 @@ func (l changesLoad) run(ctx context.Context, t *target.Target, r *measure.Repor
 	loops.Go(func() error { return loop.Run(reading) })
 	err = l.write(ctx, t, users, st, r)
 	stop()
-	r.Rows[len(r.Rows)-1].Set("cut", loop.Broken)
+	if len(r.Rows) > 0 {
+		r.Rows[len(r.Rows)-1].Set("cut", loop.Broken).Set("KiB RSS/connection", float64(rss)/1024/float64(l.subscribers))
+	}
 	return errors.Join(err, loops.Wait())
 }
 

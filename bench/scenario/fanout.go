@@ -36,7 +36,8 @@ func fanout() *Scenario {
 		},
 		Run: func(ctx context.Context, t *target.Target, r *measure.Report) error {
 			server := &sender{
-				pids: func() time.Duration { return t.ServerCPU() },
+				pids: t.ServerCPU,
+				rss:  t.ServerRSS,
 				join: func(ctx context.Context) (*socket.Conn, error) {
 					return join(ctx, t.Nodes[0], t.AnonKey, map[string]string{"type": "subscribe", "channel": "broadcast:bench"})
 				},
@@ -54,6 +55,7 @@ func fanout() *Scenario {
 			}
 			bare := &sender{
 				pids: measure.Processes{process.PID}.CPU,
+				rss:  measure.Processes{process.PID}.RSS,
 				join: func(ctx context.Context) (*socket.Conn, error) {
 					return socket.Dial(ctx, "ws://"+process.Host+"/", "")
 				},
@@ -69,6 +71,7 @@ func fanout() *Scenario {
 // sender is what differs between the server and the floor.
 type sender struct {
 	pids func() time.Duration
+	rss  func() int64
 	join func(context.Context) (*socket.Conn, error)
 	wrap func(payload []byte) []byte
 }
@@ -76,6 +79,7 @@ type sender struct {
 func (l fanoutLoad) measure(ctx context.Context, s *sender, row *measure.Row) error {
 	conns := make([]*socket.Conn, l.subscribers)
 	defer func() { closeAll(conns) }()
+	rss := s.rss()
 	var dialing errgroup.Group
 	dialing.SetLimit(16)
 	for i := range conns {
@@ -91,6 +95,7 @@ func (l fanoutLoad) measure(ctx context.Context, s *sender, row *measure.Row) er
 		conns = nil
 		return err
 	}
+	rss = s.rss() - rss
 	publisher, err := s.join(ctx)
 	if err != nil {
 		return err
@@ -142,7 +147,7 @@ func (l fanoutLoad) measure(ctx context.Context, s *sender, row *measure.Row) er
 		Set("µs CPU/delivery", measure.Micros(used)/float64(max(received, 1))).
 		Latency(&st.latency)
 	st.quality(row, want)
-	row.Set("cut", loop.Broken)
+	row.Set("cut", loop.Broken).Set("KiB RSS/connection", float64(rss)/1024/float64(l.subscribers))
 	return nil
 }
 

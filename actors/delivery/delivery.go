@@ -102,8 +102,8 @@ type Codec interface {
 	AppendChange(dst []byte, c *Change, ids []string) []byte
 	// AppendBroadcast appends a complete frame; self marks the sender's own copy.
 	AppendBroadcast(dst []byte, b *Broadcast, self bool) []byte
-	// AppendPresence appends a complete frame.
-	AppendPresence(dst []byte, p *Presence) []byte
+	// AppendPresence appends the complete frames that tell p, and counts them.
+	AppendPresence(dst []byte, p *Presence) (frames []byte, messages int)
 	// AppendNotice appends a complete frame about a subscription or channel.
 	AppendNotice(dst []byte, n *Notice) []byte
 }
@@ -159,26 +159,38 @@ type Broadcast struct {
 	Epoch  uint64
 }
 
-// PresenceEvent is the kind of a presence message.
-type PresenceEvent string
+// Meta is one state that is shown in a presence room.
+type Meta struct {
+	// Key is what the client chose; several metas may be under one key.
+	Key string
+	// Ref names this state: it changes when the state does. PrevRef is set on a
+	// join that replaces a state: the ref of the one that left for it.
+	Ref, PrevRef string
+	// State is any JSON value.
+	State json.RawMessage
+}
 
-// The presence events.
-const (
-	Join  PresenceEvent = "join"
-	Leave PresenceEvent = "leave"
-	Sync  PresenceEvent = "sync"
-)
+// KeyMetas are the metas under one key, in the order in which they came.
+type KeyMetas struct {
+	Key   string
+	Metas []Meta
+}
 
-// Presence is a presence message to the members of a channel.
+// Presence tells the watchers of a presence room what changed since they were
+// told last, or, to one that begins to watch, who is there.
 type Presence struct {
 	Channel string
-	Event   PresenceEvent
-	Key     string
-	// New and Left are the metas that came or went.
-	New, Left []json.RawMessage
-	// Current is the whole state: key → metas. It is encoded JSON so that it is
-	// built once for all receivers; nil leaves it out.
-	Current json.RawMessage
+	// Private tells the rooms of a private and a public channel of one name apart.
+	Private bool
+	// Initial greets a new watcher: there are no joins and leaves, only the state.
+	Initial bool
+	// Joins and Leaves are the net difference, in the order in which it came about.
+	// A state that was replaced is a leave of the old one and a join with its
+	// PrevRef.
+	Joins, Leaves []Meta
+	// State makes the whole state with the difference in it, ordered by key. A
+	// codec that does not send it should not call it; none may keep it.
+	State func() []KeyMetas
 }
 
 // Notice tells a connection something about a subscription or channel that is

@@ -51,7 +51,7 @@ func (lines) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 	return line(dst, event{Notice: n, IDs: []string{n.SubscriptionID}})
 }
 func (lines) AppendBroadcast(dst []byte, _ *delivery.Broadcast, _ bool) []byte { return dst }
-func (lines) AppendPresence(dst []byte, _ *delivery.Presence) []byte           { return dst }
+func (lines) AppendPresence(dst []byte, _ *delivery.Presence) ([]byte, int)    { return dst, 0 }
 
 // brief prints an event for comparisons.
 func (e event) brief() string {

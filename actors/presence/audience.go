@@ -8,14 +8,14 @@ import (
 // audience is who watches a room on this node.
 type audience map[kernel.Ref]delivery.Subscriber
 
-// tell sends events to every watcher, encoded once per dialect; a watcher whose
+// tell sends an event to every watcher, encoded once per dialect; a watcher whose
 // connection is gone is dropped.
-func (a audience) tell(events []delivery.Presence) {
+func (a audience) tell(event *delivery.Presence) {
 	frames := map[string]*delivery.Frame{}
 	for ref, s := range a {
 		frame := frames[s.Codec.Dialect()]
 		if frame == nil {
-			frame = encode(s.Codec, events)
+			frame = encode(s.Codec, event)
 			frames[s.Codec.Dialect()] = frame
 		}
 		if ref.Tell(frame) != nil {
@@ -24,10 +24,8 @@ func (a audience) tell(events []delivery.Presence) {
 	}
 }
 
-func encode(codec delivery.Codec, events []delivery.Presence) *delivery.Frame {
-	frame := &delivery.Frame{Messages: len(events)}
-	for i := range events {
-		frame.Bytes = codec.AppendPresence(frame.Bytes, &events[i])
-	}
+func encode(codec delivery.Codec, event *delivery.Presence) *delivery.Frame {
+	frame := &delivery.Frame{}
+	frame.Bytes, frame.Messages = codec.AppendPresence(nil, event)
 	return frame
 }

@@ -1,40 +1,42 @@
 package presence
 
-import (
-	"encoding/json"
+import "fluxbase/actors/delivery"
 
-	"fluxbase/actors/delivery"
-)
-
-// smallState is the size up to which a lone join or leave carries the whole
-// state, too. The sync that follows carries it in any case; in a large room
-// sending it twice would double the traffic.
-const smallState = 16 << 10
-
-// events turns steps into what watchers are told: a join or leave per step, and
-// a sync with the whole state at the end. A state that was replaced is a sync,
-// which names its key.
-func events(channel string, steps []Change, current json.RawMessage) []delivery.Presence {
-	list := make([]delivery.Presence, 0, len(steps)+1)
+// difference is the net effect of steps as watchers are told it: who came and went
+// between two rounds of events is not mentioned.
+func difference(steps []Change) (joins, leaves []delivery.Meta) {
+	type span struct{ first, last *Meta }
+	spans := make(map[identity]*span, len(steps))
+	var order []*span
 	for _, s := range steps {
-		e := delivery.Presence{Channel: channel}
-		switch {
-		case s.Old == nil:
-			e.Event, e.Key, e.New = delivery.Join, s.New.Key, []json.RawMessage{s.New.State}
-		case s.New == nil:
-			e.Event, e.Key, e.Left = delivery.Leave, s.Old.Key, []json.RawMessage{s.Old.State}
-		default:
+		id := s.identity()
+		known := spans[id]
+		if known == nil {
+			known = &span{first: s.Old}
+			spans[id] = known
+			order = append(order, known)
+		}
+		known.last = s.New
+	}
+	for _, s := range order {
+		if s.first != nil && s.last != nil && s.first.Ref == s.last.Ref {
 			continue
 		}
-		list = append(list, e)
+		if s.first != nil {
+			leaves = append(leaves, s.first.shown())
+		}
+		if s.last != nil {
+			join := s.last.shown()
+			if s.first != nil {
+				join.PrevRef = s.first.Ref
+			}
+			joins = append(joins, join)
+		}
 	}
-	if len(steps) == 1 && len(list) == 1 && len(current) <= smallState {
-		list[0].Current = current
-	}
-	sync := delivery.Presence{Channel: channel, Event: delivery.Sync, Current: current}
-	if len(steps) == 1 && steps[0].Old != nil && steps[0].New != nil {
-		sync.Key = steps[0].New.Key
-		sync.New, sync.Left = []json.RawMessage{steps[0].New.State}, []json.RawMessage{steps[0].Old.State}
-	}
-	return append(list, sync)
+	return joins, leaves
+}
+
+// shown is what watchers see of a meta.
+func (m *Meta) shown() delivery.Meta {
+	return delivery.Meta{Key: m.Key, Ref: m.Ref, State: m.State}
 }

@@ -124,8 +124,8 @@ func (l *local) watch(c *kernel.Context, s delivery.Subscriber) {
 // watchers were not told yet are in that state already; a newcomer gets their
 // events on top, which is harmless: a sync with the whole state ends them.
 func (l *local) greet(s delivery.Subscriber) {
-	sync := []delivery.Presence{{Channel: l.key.Channel, Event: delivery.Sync, Current: l.copy.roster.encode()}}
-	if s.Ref.Tell(encode(s.Codec, sync)) == nil {
+	state := &delivery.Presence{Channel: l.key.Channel, Initial: true, State: l.copy.roster.state}
+	if s.Ref.Tell(encode(s.Codec, state)) == nil {
 		l.audience[s.Ref] = s
 	}
 }
@@ -322,8 +322,13 @@ func (l *local) emit(*kernel.Context) {
 	steps := l.steps
 	l.steps = nil
 	l.lastEmit = time.Now()
-	if len(steps) > 0 && len(l.audience) > 0 {
-		l.audience.tell(events(l.key.Channel, steps, l.copy.roster.encode()))
+	if len(l.audience) == 0 {
+		return
+	}
+	if joins, leaves := difference(steps); len(joins)+len(leaves) > 0 {
+		l.audience.tell(&delivery.Presence{
+			Channel: l.key.Channel, Joins: joins, Leaves: leaves, State: l.copy.roster.state,
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,11 +24,31 @@ var lobby = Key{Tenant: "t", Channel: "lobby"}
 type textCodec struct{ delivery.Codec }
 
 func (textCodec) Dialect() string { return "text" }
-func (textCodec) AppendPresence(dst []byte, p *delivery.Presence) []byte {
-	if p.Event == delivery.Sync {
-		return fmt.Appendf(dst, "%s ", p.Current)
+func (textCodec) AppendPresence(dst []byte, p *delivery.Presence) ([]byte, int) {
+	for _, m := range p.Joins {
+		if m.PrevRef == "" {
+			dst = fmt.Appendf(dst, "join:%s ", m.Key)
+		}
 	}
-	return fmt.Appendf(dst, "%s:%s ", p.Event, p.Key)
+	for _, m := range p.Leaves {
+		if !slices.ContainsFunc(p.Joins, func(j delivery.Meta) bool { return j.PrevRef == m.Ref }) {
+			dst = fmt.Appendf(dst, "leave:%s ", m.Key)
+		}
+	}
+	return append(append(dst, text(p.State())...), ' '), 1
+}
+
+// text is a room's state as {"key":[state,…],…}.
+func text(state []delivery.KeyMetas) string {
+	var keys []string
+	for _, k := range state {
+		var metas []string
+		for _, m := range k.Metas {
+			metas = append(metas, string(m.State))
+		}
+		keys = append(keys, fmt.Sprintf("%q:[%s]", k.Key, strings.Join(metas, ",")))
+	}
+	return "{" + strings.Join(keys, ",") + "}"
 }
 
 // person is a connection that may watch and track.

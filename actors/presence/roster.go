@@ -1,10 +1,10 @@
 package presence
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
-	"strconv"
+
+	"fluxbase/actors/delivery"
 )
 
 // Meta is one state in a room.
@@ -27,6 +27,13 @@ func (m *Meta) identity() identity { return identity{m.Conn, m.Key} }
 type Change struct {
 	Old *Meta `json:"o,omitempty"`
 	New *Meta `json:"n,omitempty"`
+}
+
+func (c *Change) identity() identity {
+	if c.New != nil {
+		return c.New.identity()
+	}
+	return c.Old.identity()
 }
 
 // roster is the content of a room. Metas of one key are kept in the order in
@@ -136,28 +143,15 @@ func (r *roster) sortedKeys() []string {
 	return keys
 }
 
-// encode is the whole roster as clients see it: {"key":[state, …], …}.
-func (r *roster) encode() json.RawMessage {
-	var b bytes.Buffer
-	b.WriteByte('{')
-	for i, key := range r.sortedKeys() {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, err := json.Marshal(key)
-		if err != nil {
-			name = strconv.AppendQuoteToASCII(nil, key) // a string always marshals
-		}
-		b.Write(name)
-		b.WriteString(":[")
+// state is the whole roster as watchers see it.
+func (r *roster) state() []delivery.KeyMetas {
+	keys := r.sortedKeys()
+	list := make([]delivery.KeyMetas, len(keys))
+	for i, key := range keys {
+		list[i] = delivery.KeyMetas{Key: key, Metas: make([]delivery.Meta, len(r.keys[key]))}
 		for j, m := range r.keys[key] {
-			if j > 0 {
-				b.WriteByte(',')
-			}
-			b.Write(m.State)
+			list[i].Metas[j] = m.shown()
 		}
-		b.WriteByte(']')
 	}
-	b.WriteByte('}')
-	return b.Bytes()
+	return list
 }

@@ -179,43 +179,50 @@ func TestReplica(t *testing.T) {
 	}
 }
 
-func TestEncode(t *testing.T) {
+func TestState(t *testing.T) {
 	r := newRoster()
-	for i, m := range []Meta{{Conn: "1", Key: "b"}, {Conn: "1", Key: `a"`}, {Conn: "2", Key: "b"}} {
-		m.Ref, m.State = fmt.Sprint(i), fmt.Appendf(nil, `{"n":%d}`, i)
+	for i, m := range []Meta{{Conn: "1", Key: "b"}, {Conn: "1", Key: "a"}, {Conn: "2", Key: "b"}} {
+		m.Ref, m.State = fmt.Sprint(i), fmt.Appendf(nil, "%d", i)
 		r.track(&m)
 	}
-	if got, want := string(r.encode()), `{"a\"":[{"n":1}],"b":[{"n":0},{"n":2}]}`; got != want {
+	if got, want := text(r.state()), `{"a":[1],"b":[0,2]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-func TestEvents(t *testing.T) {
-	old, fresh := &Meta{Key: "k", State: []byte("1")}, &Meta{Key: "k", State: []byte("2")}
-	show := func(steps []Change, current string) string {
-		var out []string
-		for _, e := range events("c", steps, []byte(current)) {
-			out = append(out, fmt.Sprintf("%s %s +%s -%s %s", e.Event, e.Key, e.New, e.Left, shorten(string(e.Current))))
-		}
-		return strings.Join(out, "|")
-	}
-	long := strings.Repeat("x", smallState+1)
-	for _, test := range []struct{ got, want string }{
-		{show([]Change{{New: fresh}}, "S"), "join k +[2] -[] S|sync  +[] -[] S"},
-		{show([]Change{{Old: old}}, "S"), "leave k +[] -[1] S|sync  +[] -[] S"},
-		{show([]Change{{Old: old, New: fresh}}, "S"), "sync k +[2] -[1] S"},
-		{show([]Change{{New: fresh}, {Old: old}}, "S"), "join k +[2] -[] |leave k +[] -[1] |sync  +[] -[] S"},
-		{show([]Change{{New: fresh}}, long), "join k +[2] -[] |sync  +[] -[] long"},
+// TestDifference: what happened between two rounds of events is told as its net
+// effect.
+func TestDifference(t *testing.T) {
+	meta := func(conn, ref string) *Meta { return &Meta{Ref: ref, Conn: conn, Key: "k"} }
+	a1, a2, a3, b1 := meta("a", "a1"), meta("a", "a2"), meta("a", "a3"), meta("b", "b1")
+	for _, test := range []struct {
+		name  string
+		steps []Change
+		want  string
+	}{
+		{"a join", []Change{{New: a1}}, "+a1"},
+		{"a leave", []Change{{Old: a1}}, "-a1"},
+		{"a state that was replaced", []Change{{Old: a1, New: a2}}, "+a2(a1) -a1"},
+		{"a state that was replaced twice", []Change{{Old: a1, New: a2}, {Old: a2, New: a3}}, "+a3(a1) -a1"},
+		{"a join with another state since", []Change{{New: a1}, {Old: a1, New: a2}}, "+a2"},
+		{"one who left and came back", []Change{{Old: a1}, {New: a2}}, "+a2(a1) -a1"},
+		{"one who came and left", []Change{{New: a1}, {Old: a1}}, ""},
+		{"one who came while another left", []Change{{New: a1}, {Old: b1}}, "+a1 -b1"},
+		{"nothing new", []Change{{Old: a1}, {New: a1}}, ""},
 	} {
-		if test.got != test.want {
-			t.Errorf("got  %s\nwant %s", test.got, test.want)
+		var got []string
+		joins, leaves := difference(test.steps)
+		for _, j := range joins {
+			if j.PrevRef != "" {
+				j.Ref += "(" + j.PrevRef + ")"
+			}
+			got = append(got, "+"+j.Ref)
+		}
+		for _, l := range leaves {
+			got = append(got, "-"+l.Ref)
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, strings.Join(got, " "), test.want)
 		}
 	}
-}
-
-func shorten(s string) string {
-	if len(s) > 100 {
-		return "long"
-	}
-	return s
 }

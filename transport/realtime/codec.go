@@ -84,38 +84,6 @@ func (native) AppendBroadcast(dst []byte, b *delivery.Broadcast, self bool) []by
 	return endFrame(append(dst, "}}}"...), start, opText)
 }
 
-// AppendPresence appends a presence message.
-func (native) AppendPresence(dst []byte, p *delivery.Presence) []byte {
-	dst, start := beginFrame(dst)
-	dst = append(dst, `{"type":"presence","channel":`...)
-	dst = appendString(dst, p.Channel)
-	dst = append(dst, `,"payload":{"presence":{"event":`...)
-	dst = appendString(dst, string(p.Event))
-	dst = appendMember(dst, "key", p.Key)
-	if len(p.New) > 0 {
-		dst = append(dst, `,"newPresences":[`...)
-		dst = append(appendList(dst, p.New), ']')
-	}
-	if len(p.Left) > 0 {
-		dst = append(dst, `,"leftPresences":[`...)
-		dst = append(appendList(dst, p.Left), ']')
-	}
-	if p.Current != nil {
-		dst = appendRaw(dst, "currentPresences", p.Current)
-	}
-	return endFrame(append(dst, "}}}"...), start, opText)
-}
-
-func appendList[T ~[]byte](dst []byte, values []T) []byte {
-	for i, v := range values {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, v...)
-	}
-	return dst
-}
-
 // AppendNotice appends a message about a subscription or channel.
 func (native) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 	dst, start := beginFrame(dst)

@@ -96,18 +96,21 @@ func (c *core) refuseErr(err error, r Refused) {
 func (c *core) subscribeTable(m SubscribeTable) {
 	switch {
 	case m.Table == "":
-		c.refuse(fault.MissingRequiredField, "table is required for subscribe", Refused{Channel: m.Channel})
+		c.refuse(fault.MissingRequiredField, "table is required for subscribe", Refused{Channel: m.Channel, SubscriptionID: m.ID})
 		return
 	case c.caller.Source == caller.SourceNone:
-		c.refuse(fault.AuthenticationRequired, "authentication required for subscriptions", Refused{Channel: m.Channel})
+		c.refuse(fault.AuthenticationRequired, "authentication required for subscriptions", Refused{Channel: m.Channel, SubscriptionID: m.ID})
 		return
 	case len(c.tables) >= c.limits.Subscriptions:
-		c.refuse(fault.SubscriptionLimitReached, "too many subscriptions on this connection", Refused{Channel: m.Channel})
+		c.refuse(fault.SubscriptionLimitReached, "too many subscriptions on this connection", Refused{Channel: m.Channel, SubscriptionID: m.ID})
 		return
 	}
-	id := c.host.tableID(m, 0)
-	for n := 1; c.tables[id] != nil; n++ {
-		id = c.host.tableID(m, n)
+	id := m.ID
+	if id == "" {
+		id = c.freeID(m)
+	} else if c.tables[id] != nil {
+		c.refuse(fault.AlreadyExists, "the subscription id is in use", Refused{Channel: m.Channel, SubscriptionID: id})
+		return
 	}
 	if c.tables == nil {
 		c.tables = map[string]*tableState{}
@@ -116,6 +119,15 @@ func (c *core) subscribeTable(m SubscribeTable) {
 	t := &tableState{request: m, attempt: c.attempts}
 	c.tables[id] = t
 	c.ask(id, t)
+}
+
+// freeID makes the id of a subscription whose dialect chose none.
+func (c *core) freeID(m SubscribeTable) string {
+	id := c.host.tableID(m, 0)
+	for n := 1; c.tables[id] != nil; n++ {
+		id = c.host.tableID(m, n)
+	}
+	return id
 }
 
 func (c *core) ask(id string, t *tableState) {

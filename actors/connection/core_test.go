@@ -149,6 +149,23 @@ func TestCore(t *testing.T) {
 	}
 }
 
+// TestCoreChosenIDs: a dialect's own ids are used as they are, and only once.
+func TestCoreChosenIDs(t *testing.T) {
+	s := &script{}
+	c := newCore("conn", user("a"), Limits{}, s)
+	mine := SubscribeTable{ID: "mine", Schema: "public", Table: "notes", Event: "*"}
+	c.subscribeTable(mine)
+	c.subscribeTable(mine)
+	c.tableAnswered("mine", 1, nil)
+	c.unsubscribe(Unsubscribe{SubscriptionID: "mine"})
+	c.subscribeTable(mine)
+	want := "follow mine/1 | refused ALREADY_EXISTS mine | TableSubscribed { mine public notes * } | " +
+		"unfollow mine | Unsubscribed {mine } | follow mine/2"
+	if got := s.take(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestAuthorize(t *testing.T) {
 	tests := []struct {
 		channel     string

@@ -43,6 +43,10 @@ const (
 
 // SubscribeTable follows a table's changes.
 type SubscribeTable struct {
+	// ID names the subscription and comes with its changes and its answer. A dialect
+	// whose ids mean something to its codec chooses one, equal for connections that
+	// subscribe to the same; it must be free. Empty: Tables.ID makes one.
+	ID string
 	// Channel is the channel's name as the client gave it, possibly empty.
 	Channel       string
 	Schema, Table string

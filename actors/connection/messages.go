@@ -15,8 +15,8 @@ type Outbox interface {
 	// Push sends a frame after those pushed before. The outbox calls the frame's
 	// Done, also when the socket is gone.
 	Push(f *delivery.Frame)
-	// Close sends what is waiting, then a close frame, then ends the socket.
-	// Later calls and pushes do nothing.
+	// Close sends what is waiting, then the dialect's closing bytes, then ends the
+	// socket. Later calls and pushes do nothing.
 	Close(code int, reason string)
 }
 
@@ -27,6 +27,9 @@ type Dialect interface {
 	// AppendReply appends a complete frame, or nothing when the dialect has no
 	// words for the reply.
 	AppendReply(dst []byte, r Reply) []byte
+	// Closing are the last bytes that a client gets: they say why its connection
+	// ends. code is one of the codes below, or of RFC 6455.
+	Closing(code int, reason string) []byte
 }
 
 // Close codes that a server sends, besides those of RFC 6455. Clients may

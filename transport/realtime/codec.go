@@ -7,7 +7,7 @@ import (
 
 // native is the dialect that the public SDK speaks at /realtime: one JSON object
 // per text frame.
-type native struct{}
+type native struct{ webSocket }
 
 var _ parser = native{}
 

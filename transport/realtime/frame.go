@@ -67,5 +67,13 @@ func appendClose(dst []byte, code int, reason string) []byte {
 	return append(dst, reason...)
 }
 
+// webSocket is what the dialects whose messages are WebSocket frames have in common.
+type webSocket struct{}
+
+func (webSocket) ping() *delivery.Frame { return pingFrame }
+
+// Closing is a close frame.
+func (webSocket) Closing(code int, reason string) []byte { return appendClose(nil, code, reason) }
+
 // pingFrame is shared by all connections.
 var pingFrame = &delivery.Frame{Bytes: appendFrame(nil, opPing, nil)}

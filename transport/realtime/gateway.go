@@ -169,7 +169,7 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 	k := &socket{
 		gateway: g, conn: conn, parser: p.parser, tenant: p.tenant,
 		decoder: decoder{limit: g.o.MessageBytes},
-		out:     newOutbox(conn, w, outboxLimits{bytes: g.o.QueueBytes, count: g.o.QueueMessages, timeout: g.o.WriteTimeout}),
+		out:     newOutbox(conn, w, outboxLimits{bytes: g.o.QueueBytes, count: g.o.QueueMessages, timeout: g.o.WriteTimeout}, p.parser.Closing),
 	}
 	if n := g.o.MessagesPerSecond; n > 0 {
 		k.messages = rate.NewLimiter(rate.Limit(n), cmp.Or(g.o.MessageBurst, 2*n))

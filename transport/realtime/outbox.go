@@ -35,10 +35,11 @@ const hardFactor = 16
 // Reliable frames are bounded by their producer's window. The others are bounded
 // here once the socket is full, and stop counting against their producer then.
 type outbox struct {
-	conn   net.Conn
-	raw    syscall.RawConn // nil when the socket cannot be written without blocking
-	writer *writer
-	limits outboxLimits
+	conn    net.Conn
+	raw     syscall.RawConn // nil when the socket cannot be written without blocking
+	writer  *writer
+	limits  outboxLimits
+	closing func(code int, reason string) []byte // see connection.Dialect
 
 	mu        sync.Mutex
 	queue     []entry
@@ -46,7 +47,7 @@ type outbox struct {
 	count     int
 	scheduled bool
 	congested bool
-	closing   bool // no more pushes; last is to be sent after the queue
+	ending    bool // no more pushes; last is to be sent after the queue
 	closed    bool // no more writes
 	last      []byte
 	lastSent  bool // last is in a chunk that is being or was written
@@ -73,8 +74,8 @@ func (e *entry) finish() {
 	}
 }
 
-func newOutbox(conn net.Conn, w *writer, limits outboxLimits) *outbox {
-	o := &outbox{conn: conn, writer: w, limits: limits}
+func newOutbox(conn net.Conn, w *writer, limits outboxLimits, closing func(int, string) []byte) *outbox {
+	o := &outbox{conn: conn, writer: w, limits: limits, closing: closing}
 	if c, ok := conn.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			o.raw = raw
@@ -90,7 +91,7 @@ func newOutbox(conn net.Conn, w *writer, limits outboxLimits) *outbox {
 // Push queues a frame. See connection.Outbox.
 func (o *outbox) Push(f *delivery.Frame) {
 	o.mu.Lock()
-	if o.closing || o.closed {
+	if o.ending || o.closed {
 		o.mu.Unlock()
 		f.Done()
 		return
@@ -122,7 +123,7 @@ func (o *outbox) overflows() bool {
 // cut drops what waits and closes for slowness. Call with the lock held.
 func (o *outbox) cut() {
 	o.drop()
-	o.closing, o.cutShort, o.last = true, true, appendClose(nil, closePolicy, "Connection too slow")
+	o.ending, o.cutShort, o.last = true, true, o.closing(closePolicy, "Connection too slow")
 	// The writing goroutine may be waiting for room: not for long any more. An
 	// error means that the socket is gone already.
 	_ = o.conn.SetWriteDeadline(time.Now().Add(lingerTimeout))
@@ -136,14 +137,14 @@ func (o *outbox) drop() {
 	o.queue, o.bytes, o.count = nil, 0, 0
 }
 
-// Close sends what waits, then a close frame. See connection.Outbox.
+// Close sends what waits, then the closing bytes. See connection.Outbox.
 func (o *outbox) Close(code int, reason string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closing || o.closed {
+	if o.ending || o.closed {
 		return
 	}
-	o.closing, o.last = true, appendClose(nil, code, reason)
+	o.ending, o.last = true, o.closing(code, reason)
 	o.schedule()
 }
 
@@ -159,7 +160,7 @@ func (o *outbox) schedule() {
 // abort ends the outbox together with its socket, sending nothing more.
 func (o *outbox) abort() {
 	o.mu.Lock()
-	o.closed, o.closing = true, true
+	o.closed, o.ending = true, true
 	o.drop()
 	o.mu.Unlock()
 	// Closing twice gives an error that says just that.
@@ -172,16 +173,16 @@ func (o *outbox) abort() {
 func (o *outbox) take(empty []entry) (batch []entry, last []byte, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closing && o.lastSent {
+	if o.ending && o.lastSent {
 		o.linger()
 	}
-	if o.closed || len(o.queue) == 0 && !o.closing {
+	if o.closed || len(o.queue) == 0 && !o.ending {
 		o.scheduled, o.congested = false, false
 		return empty, nil, false
 	}
 	batch, o.queue = o.queue, empty[:0]
 	o.bytes, o.count = 0, 0
-	if o.closing {
+	if o.ending {
 		last = o.last
 	}
 	return batch, last, true
@@ -230,7 +231,7 @@ func (o *outbox) flush(empty []entry, buffer []byte) (spare []entry, again bool)
 	if o.lastSent {
 		o.linger()
 	}
-	again = !o.closed && (len(o.queue) > 0 || o.closing)
+	again = !o.closed && (len(o.queue) > 0 || o.ending)
 	o.scheduled = again
 	return batch, again
 }
@@ -327,7 +328,7 @@ func (o *outbox) congest(rest []byte, sent, later []entry) {
 			held[i].finish()
 		}
 	}
-	if !o.closing && o.overflows() {
+	if !o.ending && o.overflows() {
 		o.cut()
 	}
 	o.mu.Unlock()
@@ -366,7 +367,7 @@ func (o *outbox) restore(rest []entry, lastSent bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.lastSent = o.lastSent || lastSent
-	if o.closed || o.closing && o.cutShort {
+	if o.closed || o.ending && o.cutShort {
 		finish(rest)
 		return
 	}
@@ -387,7 +388,7 @@ func (o *outbox) write(chunk []byte) error {
 	for len(chunk) > 0 {
 		o.mu.Lock()
 		timeout := o.limits.timeout
-		if o.closing {
+		if o.ending {
 			timeout = min(timeout, lingerTimeout)
 		}
 		err := o.conn.SetWriteDeadline(time.Now().Add(timeout))
@@ -403,7 +404,7 @@ func (o *outbox) write(chunk []byte) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closing {
+	if o.ending {
 		return nil
 	}
 	return o.conn.SetWriteDeadline(time.Time{})

@@ -46,7 +46,7 @@ func newPipe(t *testing.T, limits outboxLimits, wrap func(net.Conn) net.Conn) pi
 	}
 	w := startWriter()
 	conn := wrap(near)
-	p := pipe{out: newOutbox(conn, w, limits), peer: peer, near: near}
+	p := pipe{out: newOutbox(conn, w, limits, webSocket{}.Closing), peer: peer, near: near}
 	t.Cleanup(func() {
 		p.out.abort()
 		peer.Close()
@@ -151,7 +151,7 @@ func TestOutboxCutsTheSlow(t *testing.T) {
 func (o *outbox) isClosing() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.closing
+	return o.ending
 }
 
 // TestOutboxWaitsForReliableFrames: changes are not limited, and count against

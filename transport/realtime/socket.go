@@ -32,6 +32,8 @@ type parser interface {
 	// refuse is parse for a message that is not to be done; the answer says which
 	// one it was.
 	refuse(payload []byte, code fault.Code, message string) connection.Refuse
+	// ping is sent every turn of the wheel: a client that is there answers it.
+	ping() *delivery.Frame
 	// heartbeat is sent every second turn of the wheel; nil for none.
 	heartbeat() *delivery.Frame
 }
@@ -205,7 +207,7 @@ func (k *socket) beat(now time.Time) {
 		k.out.abort()
 		return
 	}
-	k.out.Push(pingFrame)
+	k.out.Push(k.parser.ping())
 	if k.beats++; k.beats%2 == 0 {
 		if f := k.parser.heartbeat(); f != nil {
 			k.out.Push(f)

@@ -281,15 +281,19 @@ func (l *local) release(c *kernel.Context) {
 
 func (l *local) lost(reason string) {
 	l.members.notice(&delivery.Notice{
-		Type: "messages_lost", Channel: l.key.Name, Code: string(fault.MessagesLost),
+		Type: "messages_lost", Channel: l.key.Name, Private: l.key.Private, Code: string(fault.MessagesLost),
 		Message: "messages of this channel may have been missed: " + reason,
 	})
 }
 
 func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
+	m := &message{Event: p.Event, MessageID: p.MessageID, Sender: p.Sender, Payload: p.Payload}
+	if p.Raw != nil {
+		m.Payload, m.Raw = p.Raw, true
+	}
+	m.Identity = l.identity(m)
 	o := outgoing{
-		message:   &message{Event: p.Event, MessageID: p.MessageID, Sender: p.Sender, Identity: l.identity(p), Payload: p.Payload},
-		messageID: p.MessageID, replyTo: p.ReplyTo, request: request,
+		message: m, messageID: p.MessageID, replyTo: p.ReplyTo, request: request,
 	}
 	if len(l.outgoing) >= maxOutgoing || l.outgoingBytes > maxOutgoingBytes {
 		l.answer(o, Published{Err: fault.New(fault.Overloaded, "this channel takes no more messages now").WithRetryAfter(time.Second)})
@@ -304,17 +308,17 @@ func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
 // again. A client that repeats a message under its id has published it once; the
 // same id with other contents is another message. Ids mean nothing between
 // publishers that have no connection.
-func (l *local) identity(p Publish) string {
-	if p.MessageID == "" || p.Sender == "" {
+func (l *local) identity(m *message) string {
+	if m.MessageID == "" || m.Sender == "" {
 		l.serial++
 		return l.nonce + strconv.FormatUint(l.serial, 36)
 	}
 	var h maphash.Hash
 	h.SetSeed(l.router.seed)
-	_, _ = h.WriteString(p.Event) // never fails
+	_, _ = h.WriteString(m.Event) // never fails
 	_ = h.WriteByte(0)
-	_, _ = h.Write(p.Payload)
-	return p.Sender + "\x00" + p.MessageID + "\x00" + strconv.FormatUint(h.Sum64(), 36)
+	_, _ = h.Write(m.Payload)
+	return m.Sender + "\x00" + m.MessageID + "\x00" + strconv.FormatUint(h.Sum64(), 36)
 }
 
 func (l *local) answer(o outgoing, p Published) {

@@ -79,10 +79,7 @@ func (s *members) remove(ref kernel.Ref) {
 func (s *members) broadcast(key Key, epoch, offset uint64, list []*message, w *delivery.Window) {
 	events := make([]delivery.Broadcast, len(list))
 	for i, m := range list {
-		events[i] = delivery.Broadcast{
-			Channel: key.Name, Event: m.Event, Payload: m.Payload, MessageID: m.MessageID,
-			Offset: offset + uint64(i), Epoch: epoch,
-		}
+		events[i] = m.event(key, epoch, offset+uint64(i))
 	}
 	for len(events) > 0 {
 		n, bytes := 0, 0
@@ -111,6 +108,9 @@ func (s *members) run(events []delivery.Broadcast, list []*message, w *delivery.
 	for _, own := range senders {
 		own.own = false
 		frame := encode(own.group.codec, events, list, own.id)
+		if len(frame.Bytes) == 0 {
+			continue
+		}
 		frame.Track(w, 1)
 		if own.ref.Tell(frame) != nil {
 			frame.Done()
@@ -126,7 +126,7 @@ func (s *members) tell(g *group, senders []*member, frame *delivery.Frame, w *de
 			receivers--
 		}
 	}
-	if receivers == 0 {
+	if receivers == 0 || len(frame.Bytes) == 0 {
 		return
 	}
 	frame.Track(w, receivers)
@@ -159,6 +159,9 @@ func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, 
 func (s *members) notice(n *delivery.Notice) {
 	for _, g := range s.groups {
 		frame := &delivery.Frame{Bytes: g.codec.AppendNotice(nil, n), Messages: 1}
+		if len(frame.Bytes) == 0 {
+			continue
+		}
 		for i := len(g.list) - 1; i >= 0; i-- {
 			if ref := g.list[i].ref; ref.Tell(frame) != nil {
 				s.remove(ref)

@@ -14,17 +14,30 @@ const Kind = "channel"
 // Service is the name under which each node's Router takes messages from homes.
 const Service = "channels"
 
-// Key names a channel: two tenants' channels of one name have nothing in common.
+// Key names a channel: two tenants' channels of one name have nothing in common,
+// and neither have the public and the private channel of one name.
 type Key struct {
 	Tenant, Name string
+	// Private channels are open to those whom the policies on realtime.messages
+	// let in. Whoever tells a channel's actors anything has checked that.
+	Private bool
 }
 
-// String is the key as the cluster's placement sees it.
-func (k Key) String() string { return k.Tenant + "/" + k.Name }
+// String is the key as the cluster's placement sees it. Ids of tenants hold
+// neither of the two separators.
+func (k Key) String() string {
+	if k.Private {
+		return k.Tenant + "#" + k.Name
+	}
+	return k.Tenant + "/" + k.Name
+}
 
 func parseKey(s string) Key {
-	tenant, name, _ := strings.Cut(s, "/")
-	return Key{Tenant: tenant, Name: name}
+	i := strings.IndexAny(s, "/#")
+	if i < 0 {
+		return Key{Tenant: s}
+	}
+	return Key{Tenant: s[:i], Name: s[i+1:], Private: s[i] == '#'}
 }
 
 // Member is a connection that receives a channel's messages.
@@ -34,6 +47,9 @@ type Member struct {
 	// reach this member marked as its own.
 	ID string
 }
+
+// Recover is the place in a channel's order up to which a member has everything.
+type Recover struct{ Epoch, Offset uint64 }
 
 // Join is told to the Router to make a connection a member. Joined is told to
 // Member.Ref when nothing published from then on can be missed, or when joining
@@ -67,8 +83,10 @@ type Ended struct{ Key Key }
 type Publish struct {
 	Key   Key
 	Event string
-	// Payload is any JSON value.
+	// Payload is any JSON value. Raw, when it is not nil, is sent instead of it:
+	// bytes that are not JSON.
 	Payload json.RawMessage
+	Raw     []byte
 	// MessageID makes the message idempotent for its sender: a message with an
 	// id that the same sender used lately is acked again and not sent again.
 	MessageID string

@@ -2,9 +2,9 @@ package channel
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 
+	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
 )
 
@@ -14,11 +14,27 @@ type message struct {
 	// Identity is what duplicates are recognised by: the sender and its message
 	// id, or an id made by the sender's node.
 	Identity string
-	Payload  json.RawMessage
+	// Payload is JSON, unless Raw says that it is other bytes.
+	Payload []byte
+	Raw     bool
+	// ID is the message's id in realtime.messages, if it is kept there.
+	ID string
+}
+
+// event is the message as its receivers' codecs see it.
+func (m *message) event(key Key, epoch, offset uint64) delivery.Broadcast {
+	b := delivery.Broadcast{
+		Channel: key.Name, Private: key.Private, Event: m.Event, Payload: m.Payload,
+		MessageID: m.MessageID, ID: m.ID, Offset: offset, Epoch: epoch,
+	}
+	if m.Raw {
+		b.Payload, b.Raw = nil, m.Payload
+	}
+	return b
 }
 
 func (m *message) size() int {
-	return len(m.Event) + len(m.MessageID) + len(m.Sender) + len(m.Identity) + len(m.Payload) + 64
+	return len(m.Event) + len(m.MessageID) + len(m.Sender) + len(m.Identity) + len(m.ID) + len(m.Payload) + 64
 }
 
 // publishBatch asks a home to number messages of one node, in this order.
@@ -158,8 +174,13 @@ func appendText(dst []byte, s string) []byte {
 func appendMessages(dst []byte, list []*message) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(list)))
 	for _, m := range list {
-		for _, s := range []string{m.Event, m.MessageID, m.Sender, m.Identity} {
+		for _, s := range []string{m.Event, m.MessageID, m.Sender, m.Identity, m.ID} {
 			dst = appendText(dst, s)
+		}
+		if m.Raw {
+			dst = append(dst, 1)
+		} else {
+			dst = append(dst, 0)
 		}
 		dst = append(binary.AppendUvarint(dst, uint64(len(m.Payload))), m.Payload...)
 	}
@@ -216,11 +237,14 @@ func (r *reader) numbers() []uint64 {
 }
 
 func (r *reader) messages() []*message {
-	out := make([]*message, r.count(5))
+	out := make([]*message, r.count(7))
 	for i := range out {
-		out[i] = &message{Event: r.text(), MessageID: r.text(), Sender: r.text(), Identity: r.text()}
+		out[i] = &message{
+			Event: r.text(), MessageID: r.text(), Sender: r.text(), Identity: r.text(), ID: r.text(),
+			Raw: r.number() == 1,
+		}
 		// A copy: the link's buffer belongs to the link.
-		out[i].Payload = append(json.RawMessage(nil), r.bytes()...)
+		out[i].Payload = append([]byte(nil), r.bytes()...)
 	}
 	return out
 }

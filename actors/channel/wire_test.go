@@ -8,7 +8,7 @@ import (
 )
 
 var wires = []kernel.Wire{
-	&publishBatch{Messages: []*message{{Event: "e", MessageID: "m", Sender: "s", Identity: "i", Payload: []byte(`{"a":1}`)}, {Payload: []byte("null")}}},
+	&publishBatch{Messages: []*message{{Event: "e", MessageID: "m", Sender: "s", Identity: "i", Payload: []byte(`{"a":1}`)}, {Payload: []byte("\x00"), Raw: true, ID: "id"}}},
 	&numbered{Epoch: 1 << 60, Offsets: []uint64{1, 2, 300}, Elsewhere: 4},
 	&interest{Members: 9},
 	&interested{Epoch: 3, Offset: 4},

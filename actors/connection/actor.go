@@ -108,10 +108,10 @@ func (a *actor) handle(msg any) {
 			}
 			a.rooms[m.Key] = m.Channel
 		}
-		a.core.joined(m.Key.Name, m.Err)
+		a.core.joined(topic{m.Key.Name, m.Key.Private}, m.Err)
 	case channel.Ended:
 		delete(a.rooms, m.Key)
-		a.core.channelEnded(m.Key.Name)
+		a.core.channelEnded(topic{m.Key.Name, m.Key.Private})
 	case Unsubscribe:
 		a.core.unsubscribe(m)
 	case Broadcast:
@@ -125,7 +125,7 @@ func (a *actor) handle(msg any) {
 	case Untrack:
 		a.core.untrack(m)
 	case presence.Ended:
-		a.core.roomEnded(m.Room.Channel)
+		a.core.roomEnded(topic{m.Room.Channel, m.Room.Private})
 	case RefreshToken:
 		a.core.refreshToken(m)
 	case SubscribeLogs:
@@ -147,13 +147,17 @@ func (a *actor) tableID(t SubscribeTable, ordinal int) string {
 	return a.services.Tables.ID(a.tableSubscription("", t), ordinal)
 }
 
-func (a *actor) subscriber() delivery.Subscriber {
-	return delivery.Subscriber{Ref: a.self, Caller: a.core.caller, Codec: a.dialect}
+// subscriber is this connection with a codec, nil for its dialect's own.
+func (a *actor) subscriber(codec delivery.Codec) delivery.Subscriber {
+	if codec == nil {
+		codec = a.dialect
+	}
+	return delivery.Subscriber{Ref: a.self, Caller: a.core.caller, Codec: codec}
 }
 
 func (a *actor) tableSubscription(id string, t SubscribeTable) TableSubscription {
 	return TableSubscription{
-		ID: id, Subscriber: a.subscriber(), Schema: t.Schema, Table: t.Table,
+		ID: id, Subscriber: a.subscriber(nil), Schema: t.Schema, Table: t.Table,
 		Event: t.Event, Condition: t.Condition,
 	}
 }
@@ -174,10 +178,10 @@ func (a *actor) subscribeTable(id string, attempt int, t SubscribeTable) {
 
 func (a *actor) unsubscribeTable(id string) { a.services.Tables.Unsubscribe(a.self, id) }
 
-func (a *actor) join(k channel.Key) {
-	err := a.services.Channels.Tell(channel.Join{Key: k, Member: channel.Member{Subscriber: a.subscriber(), ID: a.core.id}})
+func (a *actor) join(k channel.Key, codec delivery.Codec) {
+	err := a.services.Channels.Tell(channel.Join{Key: k, Member: channel.Member{Subscriber: a.subscriber(codec), ID: a.core.id}})
 	if err != nil {
-		a.core.joined(k.Name, err)
+		a.core.joined(topic{k.Name, k.Private}, err)
 	}
 }
 
@@ -198,9 +202,9 @@ func (a *actor) publish(p channel.Publish) {
 	}
 }
 
-func (a *actor) watch(k presence.Key) {
-	if err := a.services.Presence.Tell(presence.Watch{Room: k, Subscriber: a.subscriber()}); err != nil {
-		a.core.refuseErr(err, Refused{Channel: k.Channel})
+func (a *actor) watch(k presence.Key, codec delivery.Codec) {
+	if err := a.services.Presence.Tell(presence.Watch{Room: k, Subscriber: a.subscriber(codec)}); err != nil {
+		a.core.refuseErr(err, topic{k.Channel, k.Private}.refused())
 	}
 }
 
@@ -213,7 +217,7 @@ func (a *actor) track(k presence.Key, key string, state json.RawMessage) {
 
 func (a *actor) untrack(k presence.Key, key string) {
 	if err := a.services.Presence.Tell(presence.Untrack{Room: k, Owner: a.self, Key: key}); err != nil {
-		a.core.refuseErr(err, Refused{Channel: k.Channel})
+		a.core.refuseErr(err, topic{k.Channel, k.Private}.refused())
 	}
 }
 

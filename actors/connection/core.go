@@ -2,10 +2,10 @@ package connection
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	"fluxbase/actors/channel"
+	"fluxbase/actors/delivery"
 	"fluxbase/actors/presence"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
@@ -21,10 +21,10 @@ type host interface {
 	tableID(t SubscribeTable, ordinal int) string
 	subscribeTable(id string, attempt int, t SubscribeTable)
 	unsubscribeTable(id string)
-	join(k channel.Key)
+	join(k channel.Key, codec delivery.Codec)
 	leave(k channel.Key)
 	publish(p channel.Publish)
-	watch(k presence.Key)
+	watch(k presence.Key, codec delivery.Codec)
 	track(k presence.Key, key string, state json.RawMessage)
 	untrack(k presence.Key, key string)
 	unwatch(k presence.Key)
@@ -44,7 +44,7 @@ type core struct {
 	tables   map[string]*tableState
 	attempts int
 	updates  int // new callers whose table subscriptions are being judged again
-	channels map[string]*channelState
+	channels map[topic]*channelState
 	ended    bool
 }
 
@@ -60,19 +60,6 @@ type tableState struct {
 	// judging: to be answered for a new caller before its token is acknowledged;
 	// stale: the question that is on its way was asked for the caller before.
 	judging, stale bool
-}
-
-// channelState is a channel that the connection joined or is joining.
-type channelState struct {
-	joined bool
-	// asked: the client waits for the answer to a subscribe.
-	asked bool
-	// queued messages wait until the channel is joined, so that the sender gets
-	// its own copies.
-	queued []channel.Publish
-	// watching presences of the channel, and the keys tracked there.
-	watching bool
-	keys     map[string]json.RawMessage
 }
 
 func newCore(id string, c caller.Caller, limits Limits, h host) *core {
@@ -176,134 +163,6 @@ func (c *core) tableEnded(id string) {
 	}
 }
 
-func (c *core) subscribeChannel(m SubscribeChannel) {
-	if m.Channel == "" {
-		c.refuse(fault.MissingRequiredField, "table is required for subscribe", Refused{})
-		return
-	}
-	if err := c.authorize(m.Channel, false); err != nil {
-		c.refuseErr(err, Refused{Channel: m.Channel})
-		return
-	}
-	s, err := c.enter(m.Channel)
-	switch {
-	case err != nil:
-		c.refuseErr(err, Refused{Channel: m.Channel})
-	case s.joined:
-		c.subscribed(m.Channel, s)
-	default:
-		s.asked = true
-	}
-}
-
-// subscribed acknowledges first and sends the presences after.
-func (c *core) subscribed(name string, s *channelState) {
-	c.host.reply(ChannelSubscribed{Channel: name})
-	if followsPresence(name) {
-		c.watchPresence(name, s)
-	}
-}
-
-// authorize decides who may enter a channel and publish there. Ordinary channels
-// are open to everybody who got a connection.
-func (c *core) authorize(name string, publish bool) error {
-	privileged := c.caller.HasRole(caller.Admin, caller.InstanceAdmin, caller.Service, caller.TenantService)
-	switch {
-	case strings.HasPrefix(name, "realtime:admin:") && !privileged:
-		return fault.New(fault.AdminRequired, "admin access required to subscribe to admin channels")
-	case strings.HasPrefix(name, "fluxbase:") && !privileged:
-		if publish {
-			return fault.New(fault.AdminRequired, "admin access required to publish to server channels")
-		}
-		return fault.New(fault.AdminRequired, "admin access required to subscribe to server channels")
-	}
-	return nil
-}
-
-// followsPresence tells whether subscribing to a channel also brings the
-// presences of it: everywhere but where the name says what the channel is for.
-func followsPresence(name string) bool {
-	for _, prefix := range []string{"broadcast:", "realtime:", "fluxbase:", "table:", "execution:"} {
-		if strings.HasPrefix(name, prefix) {
-			return false
-		}
-	}
-	return true
-}
-
-func (c *core) channelKey(name string) channel.Key {
-	return channel.Key{Tenant: c.caller.Tenant, Name: name}
-}
-
-func (c *core) roomKey(name string) presence.Key {
-	return presence.Key{Tenant: c.caller.Tenant, Channel: name}
-}
-
-// enter makes sure that the channel is joined or being joined.
-func (c *core) enter(name string) (*channelState, error) {
-	if s := c.channels[name]; s != nil {
-		return s, nil
-	}
-	if len(c.channels) >= c.limits.Channels {
-		return nil, fault.New(fault.ChannelLimitReached, "too many channels on this connection")
-	}
-	if c.channels == nil {
-		c.channels = map[string]*channelState{}
-	}
-	s := &channelState{}
-	c.channels[name] = s
-	c.host.join(c.channelKey(name))
-	return s, nil
-}
-
-func (c *core) joined(name string, err error) {
-	s := c.channels[name]
-	if s == nil {
-		c.host.leave(c.channelKey(name)) // left while joining was on its way
-		return
-	}
-	if err != nil {
-		c.notJoined(name, s, err)
-		return
-	}
-	s.joined = true
-	if s.asked {
-		s.asked = false
-		c.subscribed(name, s)
-	}
-	for _, p := range s.queued {
-		c.host.publish(p)
-	}
-	s.queued = nil
-}
-
-func (c *core) notJoined(name string, s *channelState, err error) {
-	delete(c.channels, name)
-	// An earlier join of the same channel may have come through.
-	c.host.leave(c.channelKey(name))
-	if s.watching {
-		c.host.unwatch(c.roomKey(name))
-	}
-	if s.asked || len(s.queued) == 0 {
-		c.refuseErr(err, Refused{Channel: name})
-	}
-	for _, p := range s.queued {
-		c.refuseErr(err, Refused{Channel: name, MessageID: p.MessageID})
-	}
-}
-
-// channelEnded joins again a channel whose actor failed. What was published
-// meanwhile is gone, and the client is told.
-func (c *core) channelEnded(name string) {
-	s := c.channels[name]
-	if s == nil {
-		return
-	}
-	s.joined = false
-	c.refuse(fault.MessagesLost, "messages of this channel may have been missed", Refused{Channel: name})
-	c.host.join(c.channelKey(name))
-}
-
 func (c *core) unsubscribe(m Unsubscribe) {
 	switch {
 	case m.SubscriptionID != "":
@@ -314,7 +173,7 @@ func (c *core) unsubscribe(m Unsubscribe) {
 				c.dropTable(id)
 			}
 		}
-		c.dropChannel(m.Channel)
+		c.dropChannel(topic{m.Channel, m.Private})
 	default:
 		for id := range c.tables {
 			c.dropTable(id)
@@ -328,155 +187,6 @@ func (c *core) dropTable(id string) {
 		delete(c.tables, id)
 		c.host.unsubscribeTable(id)
 		c.settle()
-	}
-}
-
-func (c *core) dropChannel(name string) {
-	s := c.channels[name]
-	if s == nil {
-		return
-	}
-	delete(c.channels, name)
-	if s.joined {
-		c.host.leave(c.channelKey(name))
-	}
-	if s.watching {
-		c.host.unwatch(c.roomKey(name))
-	}
-}
-
-func (c *core) broadcast(m Broadcast) {
-	if m.Channel == "" {
-		c.refuse(fault.MissingRequiredField, "channel is required for broadcast", Refused{MessageID: m.MessageID})
-		return
-	}
-	if err := c.authorize(m.Channel, true); err != nil {
-		c.refuseErr(err, Refused{Channel: m.Channel, MessageID: m.MessageID})
-		return
-	}
-	if strings.HasPrefix(m.Channel, "realtime:admin:") {
-		c.subscribeChannel(SubscribeChannel{Channel: m.Channel}) // receive-only
-		return
-	}
-	s, err := c.enter(m.Channel)
-	if err != nil {
-		c.refuseErr(err, Refused{Channel: m.Channel, MessageID: m.MessageID})
-		return
-	}
-	p := channel.Publish{
-		Key: c.channelKey(m.Channel), Event: m.Event, Payload: m.Payload,
-		MessageID: m.MessageID, Sender: c.id,
-	}
-	switch {
-	case s.joined:
-		c.host.publish(p)
-	case len(s.queued) < maxQueued:
-		s.queued = append(s.queued, p)
-	default:
-		c.refuse(fault.Overloaded, "too many messages wait for this channel", Refused{Channel: m.Channel, MessageID: m.MessageID})
-	}
-}
-
-// published takes the channel's answer. Successes are told only to clients that
-// gave an id to recognise them by; failures always.
-func (c *core) published(p channel.Published) {
-	switch {
-	case p.Err != nil:
-		c.refuseErr(p.Err, Refused{Channel: p.Key.Name, MessageID: p.MessageID})
-	case p.MessageID != "":
-		c.host.reply(BroadcastAccepted{Channel: p.Key.Name, MessageID: p.MessageID, Epoch: p.Epoch, Offset: p.Offset})
-	}
-}
-
-func (c *core) track(m Track) {
-	switch {
-	case m.Channel == "":
-		c.refuse(fault.MissingRequiredField, "channel is required for presence", Refused{})
-		return
-	case m.Key == "":
-		c.refuse(fault.MissingRequiredField, "key is required for presence track", Refused{Channel: m.Channel})
-		return
-	}
-	if len(m.State) > c.limits.PresenceBytes {
-		c.refuse(fault.PayloadTooLarge, "presence state is too large", Refused{Channel: m.Channel})
-		return
-	}
-	if err := c.authorize(m.Channel, true); err != nil {
-		c.refuseErr(err, Refused{Channel: m.Channel})
-		return
-	}
-	if s := c.channels[m.Channel]; (s == nil || len(s.keys) == 0) && c.tracking() >= c.limits.Presences {
-		c.refuse(fault.PresenceLimitReached, "too many presence channels on this connection", Refused{Channel: m.Channel})
-		return
-	}
-	s, err := c.enter(m.Channel)
-	if err != nil {
-		c.refuseErr(err, Refused{Channel: m.Channel})
-		return
-	}
-	c.watchPresence(m.Channel, s)
-	if s.keys == nil {
-		s.keys = map[string]json.RawMessage{}
-	}
-	s.keys[m.Key] = m.State
-	c.host.track(c.roomKey(m.Channel), m.Key, m.State)
-}
-
-// tracking is the number of channels with a presence of this connection.
-func (c *core) tracking() (n int) {
-	for _, s := range c.channels {
-		if len(s.keys) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
-func (c *core) watchPresence(name string, s *channelState) {
-	if !s.watching {
-		s.watching = true
-		c.host.watch(c.roomKey(name))
-	}
-}
-
-func (c *core) tracked(m presence.Tracked) {
-	if m.Err == nil {
-		return
-	}
-	if s := c.channels[m.Room.Channel]; s != nil {
-		delete(s.keys, m.Key)
-	}
-	c.refuseErr(m.Err, Refused{Channel: m.Room.Channel})
-}
-
-func (c *core) untrack(m Untrack) {
-	switch {
-	case m.Channel == "":
-		c.refuse(fault.MissingRequiredField, "channel is required for presence", Refused{})
-		return
-	case m.Key == "":
-		c.refuse(fault.MissingRequiredField, "key is required for presence untrack", Refused{Channel: m.Channel})
-		return
-	}
-	s := c.channels[m.Channel]
-	if s == nil {
-		return
-	}
-	if _, ours := s.keys[m.Key]; ours {
-		delete(s.keys, m.Key)
-		c.host.untrack(c.roomKey(m.Channel), m.Key)
-	}
-}
-
-// roomEnded watches and tracks again in a room whose actor failed.
-func (c *core) roomEnded(name string) {
-	s := c.channels[name]
-	if s == nil || !s.watching {
-		return
-	}
-	c.host.watch(c.roomKey(name))
-	for key, state := range s.keys {
-		c.host.track(c.roomKey(name), key, state)
 	}
 }
 
@@ -501,10 +211,10 @@ func (c *core) refreshToken(m RefreshToken) {
 
 // reconsider judges everything again for the new caller.
 func (c *core) reconsider() {
-	for name := range c.channels {
-		if err := c.authorize(name, false); err != nil {
-			c.dropChannel(name)
-			c.refuseErr(err, Refused{Channel: name})
+	for at := range c.channels {
+		if err := c.authorize(at, false); err != nil {
+			c.dropChannel(at)
+			c.refuseErr(err, at.refused())
 		}
 	}
 	for id, t := range c.tables {
@@ -575,7 +285,7 @@ func (c *core) stop() {
 	for id := range c.tables {
 		c.dropTable(id)
 	}
-	for name := range c.channels {
-		c.dropChannel(name)
+	for at := range c.channels {
+		c.dropChannel(at)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fluxbase/actors/channel"
+	"fluxbase/actors/delivery"
 	"fluxbase/actors/presence"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
@@ -31,7 +32,13 @@ func (s *script) note(format string, args ...any) {
 func (s *script) reply(r Reply) {
 	switch r := r.(type) {
 	case Refused:
-		s.note("refused %s %s%s", r.Code, r.Channel, r.SubscriptionID)
+		s.note("refused %s %s%s", r.Code, topic{r.Channel, r.Private}, r.SubscriptionID)
+	case ChannelSubscribed:
+		s.note("subscribed %s", topic{r.Channel, r.Private})
+	case Unsubscribed:
+		s.note("unsubscribed %s%s", topic{r.Channel, r.Private}, r.SubscriptionID)
+	case BroadcastAccepted:
+		s.note("accepted %s %s %d/%d", topic{r.Channel, r.Private}, r.MessageID, r.Epoch, r.Offset)
 	default:
 		s.note("%s %v", strings.TrimPrefix(fmt.Sprintf("%T", r), "connection."), r)
 	}
@@ -39,10 +46,10 @@ func (s *script) reply(r Reply) {
 func (s *script) tableID(t SubscribeTable, n int) string            { return fmt.Sprintf("%s%d", t.Table, n) }
 func (s *script) subscribeTable(id string, n int, _ SubscribeTable) { s.note("follow %s/%d", id, n) }
 func (s *script) unsubscribeTable(id string)                        { s.note("unfollow %s", id) }
-func (s *script) join(k channel.Key)                                { s.note("join %s", k) }
+func (s *script) join(k channel.Key, _ delivery.Codec)              { s.note("join %s", k) }
 func (s *script) leave(k channel.Key)                               { s.note("leave %s", k) }
 func (s *script) publish(p channel.Publish)                         { s.note("publish %s %s", p.Key, p.Payload) }
-func (s *script) watch(k presence.Key)                              { s.note("watch %s", k) }
+func (s *script) watch(k presence.Key, _ delivery.Codec)            { s.note("watch %s", k) }
 func (s *script) track(k presence.Key, key string, _ json.RawMessage) {
 	s.note("track %s %s", k, key)
 }
@@ -56,6 +63,14 @@ func (s *script) take() string {
 	out := strings.Join(s.log, " | ")
 	s.log = nil
 	return out
+}
+
+// String marks private topics as keys do.
+func (t topic) String() string {
+	if t.private {
+		return "#" + t.name
+	}
+	return t.name
 }
 
 func user(id string) caller.Caller {
@@ -76,39 +91,39 @@ func TestCore(t *testing.T) {
 		{func() { c.subscribeTable(SubscribeTable{Table: "other"}) }, "follow other0/2"},
 		{func() { c.tableAnswered("other0", 2, fault.New(fault.NotFound, "no")) }, "unfollow other0 | refused NOT_FOUND other0"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "gone"}) }, "follow gone0/3"},
-		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "gone0"}) }, "unfollow gone0 | Unsubscribed {gone0 }"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "gone0"}) }, "unfollow gone0 | unsubscribed gone0"},
 		{func() { c.tableAnswered("gone0", 3, nil) }, "unfollow gone0"},
-		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "another's"}) }, "Unsubscribed {another's }"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "another's"}) }, "unsubscribed another's"},
 		// Channels: what is sent while joining follows the join.
 		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("1")}) }, "join t/broadcast:r"},
 		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("2")}) }, ""},
 		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, ""},
-		{func() { c.joined("broadcast:r", nil) }, "ChannelSubscribed {broadcast:r} | publish t/broadcast:r 1 | publish t/broadcast:r 2"},
-		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, "ChannelSubscribed {broadcast:r}"},
+		{func() { c.joined(topic{name: "broadcast:r"}, nil) }, "subscribed broadcast:r | publish t/broadcast:r 1 | publish t/broadcast:r 2"},
+		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, "subscribed broadcast:r"},
 		{func() {
 			c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}, MessageID: "m", Offset: 3})
-		}, "BroadcastAccepted {broadcast:r m 0 3}"},
+		}, "accepted broadcast:r m 0/3"},
 		{func() { c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}}) }, ""},
 		{func() {
 			c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}, Err: errors.New("secret")})
 		}, "refused INTERNAL_ERROR broadcast:r"},
-		{func() { c.channelEnded("broadcast:r") }, "refused MESSAGES_LOST broadcast:r | join t/broadcast:r"},
-		{func() { c.joined("broadcast:r", fault.New(fault.Timeout, "no")) }, "leave t/broadcast:r | refused TIMEOUT broadcast:r"},
+		{func() { c.channelEnded(topic{name: "broadcast:r"}) }, "refused MESSAGES_LOST broadcast:r | join t/broadcast:r"},
+		{func() { c.joined(topic{name: "broadcast:r"}, fault.New(fault.Timeout, "no")) }, "leave t/broadcast:r | refused TIMEOUT broadcast:r"},
 		// Presence.
 		{func() { c.subscribeChannel(SubscribeChannel{Channel: "lobby"}) }, "join t/lobby"},
-		{func() { c.joined("lobby", nil) }, "ChannelSubscribed {lobby} | watch t/lobby"},
+		{func() { c.joined(topic{name: "lobby"}, nil) }, "subscribed lobby | watch t/lobby"},
 		{func() { c.track(Track{Channel: "lobby", Key: "k", State: []byte("123456")}) }, "refused PAYLOAD_TOO_LARGE lobby"},
 		{func() { c.track(Track{Channel: "lobby", Key: "k"}) }, "track t/lobby k"},
 		{func() { c.track(Track{Channel: "hall", Key: "k"}) }, "refused PRESENCE_LIMIT_REACHED hall"},
 		{func() { c.untrack(Untrack{Channel: "lobby", Key: "another's"}) }, ""},
-		{func() { c.roomEnded("lobby") }, "watch t/lobby | track t/lobby k"},
+		{func() { c.roomEnded(topic{name: "lobby"}) }, "watch t/lobby | track t/lobby k"},
 		{func() { c.untrack(Untrack{Channel: "lobby", Key: "k"}) }, "untrack t/lobby k"},
 		{func() { c.track(Track{Channel: "hall", Key: "k"}) }, "join t/hall | watch t/hall | track t/hall k"},
 		{func() {
 			c.tracked(presence.Tracked{Room: presence.Key{Channel: "hall"}, Key: "k", Err: fault.New(fault.PresenceLimitReached, "full")})
 		}, "refused PRESENCE_LIMIT_REACHED hall"},
-		{func() { c.unsubscribe(Unsubscribe{Channel: "hall"}) }, "unwatch t/hall | Unsubscribed { hall}"},
-		{func() { c.joined("hall", nil) }, "leave t/hall"},
+		{func() { c.unsubscribe(Unsubscribe{Channel: "hall"}) }, "unwatch t/hall | unsubscribed hall"},
+		{func() { c.joined(topic{name: "hall"}, nil) }, "leave t/hall"},
 		// The caller.
 		{func() { c.refreshToken(RefreshToken{Err: errors.New("forged")}) }, "refused INVALID_TOKEN "},
 		{func() { other := user("a"); other.Tenant = "u"; c.refreshToken(RefreshToken{Caller: other}) }, "refused INVALID_TOKEN "},
@@ -127,7 +142,7 @@ func TestCore(t *testing.T) {
 		{func() { c.tableAnswered("notes0", 1, fault.New(fault.UnknownColumn, "no")) }, "unfollow notes0 | refused UNKNOWN_COLUMN xnotes0 | TokenUpdated {}"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/4"},
 		{func() { c.refreshToken(RefreshToken{Caller: user("e")}) }, "expire false | identified e"},
-		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "notes0"}) }, "unfollow notes0 | TokenUpdated {} | Unsubscribed {notes0 }"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "notes0"}) }, "unfollow notes0 | TokenUpdated {} | unsubscribed notes0"},
 		// A subscription that the feed ended is forgotten.
 		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/5"},
 		{func() { c.tableAnswered("notes0", 5, nil) }, "TableSubscribed { notes0  notes  }"},
@@ -183,7 +198,7 @@ func TestAuthorize(t *testing.T) {
 	}
 	for _, test := range tests {
 		c := newCore("x", caller.Caller{Role: test.role}, Limits{}, &script{})
-		if open, write := c.authorize(test.channel, false) == nil, c.authorize(test.channel, true) == nil; open != test.open || write != test.write {
+		if open, write := c.authorize(topic{name: test.channel}, false) == nil, c.authorize(topic{name: test.channel}, true) == nil; open != test.open || write != test.write {
 			t.Errorf("%s for %s: %v %v", test.channel, test.role, open, write)
 		}
 	}
@@ -193,7 +208,7 @@ func TestAuthorize(t *testing.T) {
 	admin.Role = caller.Admin
 	c := newCore("x", admin, Limits{}, s)
 	c.subscribeChannel(SubscribeChannel{Channel: AdminChannel})
-	c.joined(AdminChannel, nil)
+	c.joined(topic{name: AdminChannel}, nil)
 	s.take()
 	c.refreshToken(RefreshToken{Caller: user("a")})
 	if got := s.take(); !strings.Contains(got, "leave t/"+AdminChannel+" | refused ADMIN_REQUIRED "+AdminChannel) {
@@ -211,7 +226,7 @@ type balance struct {
 func (b *balance) subscribeTable(id string, n int, _ SubscribeTable) { b.tables[id] = n }
 func (b *balance) unsubscribeTable(id string)                        { delete(b.tables, id) }
 func (b *balance) leave(k channel.Key)                               { delete(b.channels, k.Name) }
-func (b *balance) watch(k presence.Key)                              { b.rooms[k.Channel] = true }
+func (b *balance) watch(k presence.Key, _ delivery.Codec)            { b.rooms[k.Channel] = true }
 func (b *balance) unwatch(k presence.Key)                            { delete(b.rooms, k.Channel) }
 
 // TestNothingIsLeftBehind: whatever a client does, and however slowly tables and
@@ -244,7 +259,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			if err == nil {
 				b.channels[k] = true
 			}
-			c.joined(k, err)
+			c.joined(topic{name: k}, err)
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {

@@ -3,6 +3,7 @@ package connection
 import (
 	"encoding/json"
 
+	"fluxbase/actors/channel"
 	"fluxbase/actors/delivery"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
@@ -62,27 +63,48 @@ type SubscribeTable struct {
 }
 
 // SubscribeChannel joins a channel.
-type SubscribeChannel struct{ Channel string }
+type SubscribeChannel struct {
+	Channel string
+	// Private tells the private channel of the name from the public one, here and
+	// in the messages below.
+	Private bool
+	// Recover asks for what was published after a place; nil for what comes only.
+	Recover *channel.Recover
+	// Codec makes the frames of this channel and of its presences; nil for the
+	// connection's own.
+	Codec delivery.Codec
+}
 
 // Unsubscribe ends the table subscription with the id; or everything under the
 // channel; or, with both empty, all table subscriptions.
-type Unsubscribe struct{ SubscriptionID, Channel string }
+type Unsubscribe struct {
+	SubscriptionID, Channel string
+	Private                 bool
+}
 
 // Broadcast publishes to a channel and joins it.
 type Broadcast struct {
 	Channel, Event string
-	Payload        json.RawMessage
-	MessageID      string
+	Private        bool
+	// Payload is any JSON value. Raw, when it is not nil, is sent instead of it:
+	// bytes that are not JSON.
+	Payload   json.RawMessage
+	Raw       []byte
+	MessageID string
 }
 
 // Track shows a presence state in a channel and joins it.
 type Track struct {
 	Channel, Key string
+	Private      bool
 	State        json.RawMessage
 }
 
 // Untrack takes a presence state back.
-type Untrack struct{ Channel, Key string }
+type Untrack struct {
+	Channel, Key string
+	Private      bool
+}
 
 // RefreshToken replaces the connection's caller. Err is set when the token that
 // the client sent is not good; the old caller stays then.
@@ -122,15 +144,22 @@ type TableSubscribed struct {
 }
 
 // ChannelSubscribed: every message numbered from now on will be delivered.
-type ChannelSubscribed struct{ Channel string }
+type ChannelSubscribed struct {
+	Channel string
+	Private bool
+}
 
 // Unsubscribed: what is committed or published from now on will not come; what is
 // on its way may. Unknown ids are acknowledged, too.
-type Unsubscribed struct{ SubscriptionID, Channel string }
+type Unsubscribed struct {
+	SubscriptionID, Channel string
+	Private                 bool
+}
 
 // BroadcastAccepted: the message has its number and is in the channel's history.
 type BroadcastAccepted struct {
 	Channel, MessageID string
+	Private            bool
 	Epoch, Offset      uint64
 }
 
@@ -145,6 +174,7 @@ type Refused struct {
 	// Channel, MessageID and SubscriptionID say which request; empty when
 	// unknown.
 	Channel, MessageID, SubscriptionID string
+	Private                            bool
 	// Payload is a JSON object with more, nil for nothing.
 	Payload json.RawMessage
 }

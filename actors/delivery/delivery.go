@@ -101,6 +101,7 @@ type Codec interface {
 	// subscription ids that matched on the receiving connections.
 	AppendChange(dst []byte, c *Change, ids []string) []byte
 	// AppendBroadcast appends a complete frame; self marks the sender's own copy.
+	// It may append nothing: then there is nothing for these receivers.
 	AppendBroadcast(dst []byte, b *Broadcast, self bool) []byte
 	// AppendPresence appends the complete frames that tell p, and counts them.
 	AppendPresence(dst []byte, p *Presence) (frames []byte, messages int)
@@ -149,8 +150,17 @@ type Change struct {
 // Broadcast is a message published to a channel.
 type Broadcast struct {
 	Channel, Event string
-	// Payload is any JSON value.
+	// Private tells the private channel of the name from the public one.
+	Private bool
+	// Payload is any JSON value. Raw, when it is not nil, stands in its place: the
+	// message's contents are bytes that are not JSON.
 	Payload json.RawMessage
+	Raw     []byte
+	// ID is the message's id in realtime.messages; empty when it is not kept there.
+	ID string
+	// Replayed: the message was sent before the receiver joined, and is repeated
+	// because it asked for that.
+	Replayed bool
 	// MessageID is the publisher's id, empty if it gave none.
 	MessageID string
 	// Offset and Epoch are the message's place in the channel's order, given by
@@ -200,6 +210,7 @@ type Notice struct {
 	// "view_changed", "unsubscribed".
 	Type           string
 	Channel        string
+	Private        bool
 	SubscriptionID string
 	Code           string
 	Message        string

@@ -14,17 +14,28 @@ const Kind = "presence"
 // Service is the name under which each node's Router takes messages from homes.
 const Service = "presences"
 
-// Key names a room: that of a channel of a tenant.
+// Key names a room: that of a channel of a tenant. The public and the private
+// channel of one name have different rooms.
 type Key struct {
 	Tenant, Channel string
+	Private         bool
 }
 
-// String is the key as the cluster's placement sees it.
-func (k Key) String() string { return k.Tenant + "/" + k.Channel }
+// String is the key as the cluster's placement sees it. Ids of tenants hold
+// neither of the two separators.
+func (k Key) String() string {
+	if k.Private {
+		return k.Tenant + "#" + k.Channel
+	}
+	return k.Tenant + "/" + k.Channel
+}
 
 func parseKey(s string) Key {
-	tenant, channel, _ := strings.Cut(s, "/")
-	return Key{Tenant: tenant, Channel: channel}
+	i := strings.IndexAny(s, "/#")
+	if i < 0 {
+		return Key{Tenant: s}
+	}
+	return Key{Tenant: s[:i], Channel: s[i+1:], Private: s[i] == '#'}
 }
 
 // Watch makes a connection receive the room's events, beginning with a sync of

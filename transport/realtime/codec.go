@@ -1,6 +1,8 @@
 package realtime
 
 import (
+	"encoding/base64"
+
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 )
@@ -65,22 +67,29 @@ func (native) AppendChange(dst []byte, c *delivery.Change, ids []string) []byte 
 	return endFrame(append(dst, '}', '}'), start, opText)
 }
 
-// AppendBroadcast appends a broadcast message.
+// AppendBroadcast appends a broadcast message. A payload that is not JSON is sent
+// as base64, and the message says so.
 func (native) AppendBroadcast(dst []byte, b *delivery.Broadcast, self bool) []byte {
 	dst, start := beginFrame(dst)
 	dst = append(dst, `{"type":"broadcast","channel":`...)
 	dst = appendString(dst, b.Channel)
+	dst = appendFlag(dst, "private", b.Private)
 	if b.Offset > 0 {
 		dst = appendNumber(dst, "offset", b.Offset)
 		dst = appendNumber(dst, "epoch", b.Epoch)
 	}
 	dst = append(dst, `,"payload":{"broadcast":{"event":`...)
 	dst = appendString(dst, b.Event)
-	dst = appendRaw(dst, "payload", b.Payload)
-	dst = appendMember(dst, "messageId", b.MessageID)
-	if self {
-		dst = append(dst, `,"self":true`...)
+	if b.Raw != nil {
+		dst = append(dst, `,"encoding":"base64","payload":"`...)
+		dst = append(base64.StdEncoding.AppendEncode(dst, b.Raw), '"')
+	} else {
+		dst = appendRaw(dst, "payload", b.Payload)
 	}
+	dst = appendMember(dst, "messageId", b.MessageID)
+	dst = appendMember(dst, "id", b.ID)
+	dst = appendFlag(dst, "replayed", b.Replayed)
+	dst = appendFlag(dst, "self", self)
 	return endFrame(append(dst, "}}}"...), start, opText)
 }
 
@@ -96,6 +105,7 @@ func (native) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 	}
 	dst = appendMember(dst, "code", n.Code)
 	dst = appendMember(dst, "channel", n.Channel)
+	dst = appendFlag(dst, "private", n.Private)
 	dst = appendMember(dst, "subscription_id", n.SubscriptionID)
 	if n.Payload != nil {
 		dst = appendRaw(dst, "payload", n.Payload)
@@ -122,17 +132,20 @@ func (native) AppendReply(dst []byte, r connection.Reply) []byte {
 	case connection.ChannelSubscribed:
 		dst = append(dst, `{"type":"ack"`...)
 		dst = appendMember(dst, "channel", r.Channel)
+		dst = appendFlag(dst, "private", r.Private)
 		dst = append(dst, `,"payload":{"subscribed":true`...)
 		dst = append(appendMember(dst, "channel", r.Channel), "}}"...)
 	case connection.Unsubscribed:
 		dst = append(dst, `{"type":"ack"`...)
 		dst = appendMember(dst, "channel", r.Channel)
+		dst = appendFlag(dst, "private", r.Private)
 		dst = appendMember(dst, "subscription_id", r.SubscriptionID)
 		dst = append(dst, `,"payload":{"unsubscribed":true`...)
 		dst = append(appendMember(dst, "subscription_id", r.SubscriptionID), "}}"...)
 	case connection.BroadcastAccepted:
 		dst = append(dst, `{"type":"ack"`...)
 		dst = appendMember(dst, "channel", r.Channel)
+		dst = appendFlag(dst, "private", r.Private)
 		dst = appendMember(dst, "messageId", r.MessageID)
 		dst = append(dst, `,"status":"ok"`...)
 		dst = appendNumber(dst, "offset", r.Offset)
@@ -152,6 +165,7 @@ func appendError(dst []byte, r connection.Refused) []byte {
 	dst = appendMember(dst, "error", r.Message)
 	dst = appendMember(dst, "code", string(r.Code))
 	dst = appendMember(dst, "channel", r.Channel)
+	dst = appendFlag(dst, "private", r.Private)
 	if r.MessageID != "" {
 		dst = appendMember(dst, "messageId", r.MessageID)
 		dst = appendMember(dst, "status", "error")

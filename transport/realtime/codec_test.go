@@ -45,6 +45,8 @@ func TestNativeFrames(t *testing.T) {
 				Left: true, Position: "p", CommitTimestamp: at}, []string{"a"})},
 		{"broadcast", `{"type":"broadcast","channel":"room","offset":7,"epoch":2,"payload":{"broadcast":{"event":"say","payload":"hi","messageId":"m1"}}}`,
 			n.AppendBroadcast(nil, &delivery.Broadcast{Channel: "room", Event: "say", Payload: []byte(`"hi"`), MessageID: "m1", Offset: 7, Epoch: 2}, false)},
+		{"private broadcast of bytes", `{"type":"broadcast","channel":"room","private":true,"payload":{"broadcast":{"event":"say","encoding":"base64","payload":"AP8=","id":"u","replayed":true}}}`,
+			n.AppendBroadcast(nil, &delivery.Broadcast{Channel: "room", Private: true, Event: "say", Raw: []byte{0, 255}, ID: "u", Replayed: true}, false)},
 		{"own broadcast", `{"type":"broadcast","channel":"a\"b","payload":{"broadcast":{"event":"say","payload":null,"self":true}}}`,
 			n.AppendBroadcast(nil, &delivery.Broadcast{Channel: `a"b`, Event: "say"}, true)},
 		{"notice", `{"type":"messages_lost","message":"some","code":"MESSAGES_LOST","channel":"room"}`,

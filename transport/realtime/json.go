@@ -58,6 +58,14 @@ func appendMember(dst []byte, name, value string) []byte {
 	return appendString(dst, value)
 }
 
+// appendFlag appends ,"name":true, or nothing when the flag is not set.
+func appendFlag(dst []byte, name string, set bool) []byte {
+	if !set {
+		return dst
+	}
+	return append(append(append(dst, ',', '"'), name...), `":true`...)
+}
+
 // appendRaw appends ,"name":value for a value that is JSON; null when it is nil.
 func appendRaw(dst []byte, name string, value []byte) []byte {
 	dst = append(append(append(dst, ',', '"'), name...), '"', ':')

@@ -23,15 +23,17 @@ type incoming struct {
 	Table          string          `json:"table"`
 	Filter         string          `json:"filter"`
 	Payload        json.RawMessage `json:"payload"`
-	Config         *tableConfig    `json:"config"`
+	Config         *config         `json:"config"`
 	SubscriptionID string          `json:"subscription_id"`
 	MessageID      string          `json:"messageId"`
 	Token          string          `json:"token"`
 }
 
-// tableConfig is the config member: of a table subscription, or of a log
-// subscription, which may also use schema and table for its two ids.
-type tableConfig struct {
+// config is the config member: of a table subscription; of anything about a
+// channel, which is the private one of its name then; or of a log subscription,
+// which may also use schema and table for its two ids.
+type config struct {
+	Private     bool   `json:"private"`
 	Event       string `json:"event"`
 	Schema      string `json:"schema"`
 	Table       string `json:"table"`
@@ -47,10 +49,13 @@ type presencePayload struct {
 	State json.RawMessage `json:"state"`
 }
 
+// private tells whether the message is about the private channel of its name.
+func (m *incoming) private() bool { return m.Config != nil && m.Config.Private }
+
 func refuse(code fault.Code, message string, m *incoming) connection.Refuse {
 	r := connection.Refused{Code: code, Message: message}
 	if m != nil {
-		r.Channel, r.MessageID, r.SubscriptionID = m.Channel, m.MessageID, m.SubscriptionID
+		r.Channel, r.Private, r.MessageID, r.SubscriptionID = m.Channel, m.private(), m.MessageID, m.SubscriptionID
 	}
 	return connection.Refuse{Refused: r}
 }
@@ -79,7 +84,7 @@ func (native) parse(payload []byte) any {
 	case "subscribe":
 		return subscribe(&m)
 	case "unsubscribe":
-		return connection.Unsubscribe{SubscriptionID: m.SubscriptionID, Channel: m.Channel}
+		return connection.Unsubscribe{SubscriptionID: m.SubscriptionID, Channel: m.Channel, Private: m.private()}
 	case "broadcast":
 		return broadcast(&m)
 	case "presence":
@@ -114,7 +119,7 @@ func describe(err error) string {
 // subscribe reads both forms of a table subscription; a channel that is called
 // after a table says which one, unless the form does.
 func subscribe(m *incoming) any {
-	c := tableConfig{Event: m.Event, Schema: m.Schema, Table: m.Table, Filter: m.Filter}
+	c := config{Event: m.Event, Schema: m.Schema, Table: m.Table, Filter: m.Filter}
 	if m.Config != nil {
 		c = *m.Config
 	}
@@ -127,13 +132,13 @@ func subscribe(m *incoming) any {
 			schema, table = c.Schema, name
 		}
 		c.Schema, c.Table = schema, table
-	case m.Config == nil || *m.Config == (tableConfig{}):
-		return connection.SubscribeChannel{Channel: m.Channel}
+	case m.Config == nil || *m.Config == (config{Private: m.Config.Private}):
+		return connection.SubscribeChannel{Channel: m.Channel, Private: m.private()}
 	}
 	return subscribeTable(m, c)
 }
 
-func subscribeTable(m *incoming, c tableConfig) any {
+func subscribeTable(m *incoming, c config) any {
 	if c.Schema == "" {
 		c.Schema = "public"
 	}
@@ -161,7 +166,9 @@ func broadcast(m *incoming) any {
 	if m.Payload == nil {
 		m.Payload = json.RawMessage("null")
 	}
-	return connection.Broadcast{Channel: m.Channel, Event: m.Event, Payload: m.Payload, MessageID: m.MessageID}
+	return connection.Broadcast{
+		Channel: m.Channel, Private: m.private(), Event: m.Event, Payload: m.Payload, MessageID: m.MessageID,
+	}
 }
 
 // presenceMessage reads the event at the top, where the public SDK writes it, or
@@ -183,9 +190,9 @@ func presenceMessage(m *incoming) any {
 		if p.State == nil {
 			p.State = json.RawMessage("{}")
 		}
-		return connection.Track{Channel: m.Channel, Key: p.Key, State: p.State}
+		return connection.Track{Channel: m.Channel, Private: m.private(), Key: p.Key, State: p.State}
 	case "untrack":
-		return connection.Untrack{Channel: m.Channel, Key: p.Key}
+		return connection.Untrack{Channel: m.Channel, Private: m.private(), Key: p.Key}
 	default:
 		return refuse(fault.InvalidInput, "unknown presence event", m)
 	}
@@ -200,7 +207,7 @@ func subscribeLogs(m *incoming) any {
 		}
 	}
 	if l.ExecutionID == "" && len(m.Payload) > 0 {
-		var c tableConfig
+		var c config
 		if err := json.Unmarshal(m.Payload, &c); err != nil {
 			return refuse(fault.MissingRequiredField, "execution_id is required for subscribe_logs", m)
 		}

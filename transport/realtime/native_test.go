@@ -18,20 +18,22 @@ func TestNativeMessages(t *testing.T) {
 		{`{"type":"subscribe","config":{"table":"notes","filter":"id=eq.5"}}`, `SubscribeTable{ public notes * id=eq.5}`},
 		{`{"type":"subscribe","config":{"table":"notes","filter":"nonsense"}}`, `Refuse INVALID_QUERY invalid filter: invalid filter format: nonsense (expected: column=operator.value)`},
 		{`{"type":"subscribe","config":{"table":"notes","event":"TRUNCATE"}}`, `Refuse INVALID_INPUT event must be INSERT, UPDATE, DELETE or *`},
-		{`{"type":"subscribe","config":{}}`, `SubscribeChannel{}`},
+		{`{"type":"subscribe","config":{}}`, `SubscribeChannel{ false}`},
 		{`{"type":"subscribe","config":{"event":"*"}}`, `SubscribeTable{ public  * }`},
 		{`{"type":"subscribe","channel":"table:app.notes","config":{"event":"INSERT","filter":"id=eq.5"}}`, `SubscribeTable{table:app.notes app notes INSERT id=eq.5}`},
 		{`{"type":"subscribe","channel":"table:x","config":{"schema":"app","table":"notes"}}`, `SubscribeTable{table:x app notes * }`},
 		{`{"type":"subscribe","channel":"table:notes","config":{"schema":"app"}}`, `SubscribeTable{table:notes app notes * }`},
-		{`{"type":"subscribe","channel":"room","config":{}}`, `SubscribeChannel{room}`},
-		{`{"type":"subscribe","channel":"presence:lobby"}`, `SubscribeChannel{presence:lobby}`},
-		{`{"type":"unsubscribe","subscription_id":"x"}`, `Unsubscribe{x }`},
-		{`{"type":"unsubscribe"}`, `Unsubscribe{ }`},
+		{`{"type":"subscribe","channel":"room","config":{}}`, `SubscribeChannel{room false}`},
+		{`{"type":"subscribe","channel":"room","config":{"private":true}}`, `SubscribeChannel{room true}`},
+		{`{"type":"unsubscribe","channel":"room","config":{"private":true}}`, `Unsubscribe{ room true}`},
+		{`{"type":"subscribe","channel":"presence:lobby"}`, `SubscribeChannel{presence:lobby false}`},
+		{`{"type":"unsubscribe","subscription_id":"x"}`, `Unsubscribe{x  false}`},
+		{`{"type":"unsubscribe"}`, `Unsubscribe{  false}`},
 		{`{"type":"broadcast","channel":"c","event":"e","payload":[1],"messageId":"m"}`, `Broadcast{c e [1] m}`},
 		{`{"type":"broadcast","channel":"c"}`, `Broadcast{c broadcast null }`},
 		{`{"type":"presence","channel":"c","event":"track","payload":{"key":"k","state":{"a":1}}}`, `Track{c k {"a":1}}`},
 		{`{"type":"presence","channel":"c","payload":{"event":"track","key":"k"}}`, `Track{c k {}}`},
-		{`{"type":"presence","channel":"c","payload":{"event":"untrack","key":"k"}}`, `Untrack{c k}`},
+		{`{"type":"presence","channel":"c","payload":{"event":"untrack","key":"k"}}`, `Untrack{c k false}`},
 		{`{"type":"presence","channel":"c","event":"wave","payload":{}}`, `Refuse INVALID_INPUT unknown presence event`},
 		{`{"type":"presence","channel":"c","payload":7}`, `Refuse INVALID_INPUT invalid presence payload`},
 		{`{"type":"presence","event":"track"}`, `Refuse MISSING_REQUIRED_FIELD channel is required for presence`},
@@ -61,6 +63,8 @@ func show(msg any) string {
 		return fmt.Sprintf("Refuse %s %s", m.Refused.Code, m.Refused.Message)
 	case connection.SubscribeTable:
 		return fmt.Sprintf("SubscribeTable{%s %s %s %s %s}", m.Channel, m.Schema, m.Table, m.Event, m.Filter)
+	case connection.SubscribeChannel:
+		return fmt.Sprintf("SubscribeChannel{%s %t}", m.Channel, m.Private)
 	case connection.Broadcast:
 		return fmt.Sprintf("Broadcast{%s %s %s %s}", m.Channel, m.Event, m.Payload, m.MessageID)
 	case connection.Track:

@@ -1,0 +1,107 @@
+package connection
+
+import (
+	"encoding/json"
+
+	"fluxbase/actors/presence"
+	"fluxbase/persistence/fault"
+)
+
+func (c *core) roomKey(at topic) presence.Key {
+	return presence.Key{Tenant: c.caller.Tenant, Channel: at.name, Private: at.private}
+}
+
+func (c *core) track(m Track) {
+	at := topic{m.Channel, m.Private}
+	switch {
+	case m.Channel == "":
+		c.refuse(fault.MissingRequiredField, "channel is required for presence", Refused{})
+		return
+	case m.Key == "":
+		c.refuse(fault.MissingRequiredField, "key is required for presence track", at.refused())
+		return
+	}
+	if len(m.State) > c.limits.PresenceBytes {
+		c.refuse(fault.PayloadTooLarge, "presence state is too large", at.refused())
+		return
+	}
+	if err := c.authorize(at, true); err != nil {
+		c.refuseErr(err, at.refused())
+		return
+	}
+	if s := c.channels[at]; (s == nil || len(s.keys) == 0) && c.tracking() >= c.limits.Presences {
+		c.refuse(fault.PresenceLimitReached, "too many presence channels on this connection", at.refused())
+		return
+	}
+	s, err := c.enter(at, nil)
+	if err != nil {
+		c.refuseErr(err, at.refused())
+		return
+	}
+	c.watchPresence(at, s)
+	if s.keys == nil {
+		s.keys = map[string]json.RawMessage{}
+	}
+	s.keys[m.Key] = m.State
+	c.host.track(c.roomKey(at), m.Key, m.State)
+}
+
+// tracking is the number of channels with a presence of this connection.
+func (c *core) tracking() (n int) {
+	for _, s := range c.channels {
+		if len(s.keys) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *core) watchPresence(at topic, s *channelState) {
+	if !s.watching {
+		s.watching = true
+		c.host.watch(c.roomKey(at), s.codec)
+	}
+}
+
+func (c *core) tracked(m presence.Tracked) {
+	if m.Err == nil {
+		return
+	}
+	at := topic{m.Room.Channel, m.Room.Private}
+	if s := c.channels[at]; s != nil {
+		delete(s.keys, m.Key)
+	}
+	c.refuseErr(m.Err, at.refused())
+}
+
+func (c *core) untrack(m Untrack) {
+	at := topic{m.Channel, m.Private}
+	switch {
+	case m.Channel == "":
+		c.refuse(fault.MissingRequiredField, "channel is required for presence", Refused{})
+		return
+	case m.Key == "":
+		c.refuse(fault.MissingRequiredField, "key is required for presence untrack", at.refused())
+		return
+	}
+	s := c.channels[at]
+	if s == nil {
+		return
+	}
+	if _, ours := s.keys[m.Key]; ours {
+		delete(s.keys, m.Key)
+		c.host.untrack(c.roomKey(at), m.Key)
+	}
+}
+
+// roomEnded watches and tracks again in a room whose actor failed.
+func (c *core) roomEnded(at topic) {
+	s := c.channels[at]
+	if s == nil || !s.watching {
+		return
+	}
+	c.host.watch(c.roomKey(at), s.codec)
+	for key, state := range s.keys {
+		c.host.track(c.roomKey(at), key, state)
+	}
+}

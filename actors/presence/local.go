@@ -124,7 +124,7 @@ func (l *local) watch(c *kernel.Context, s delivery.Subscriber) {
 // watchers were not told yet are in that state already; a newcomer gets their
 // events on top, which is harmless: a sync with the whole state ends them.
 func (l *local) greet(s delivery.Subscriber) {
-	state := &delivery.Presence{Channel: l.key.Channel, Initial: true, State: l.copy.roster.state}
+	state := &delivery.Presence{Channel: l.key.Channel, Private: l.key.Private, Initial: true, State: l.copy.roster.state}
 	if s.Ref.Tell(encode(s.Codec, state)) == nil {
 		l.audience[s.Ref] = s
 	}
@@ -327,7 +327,8 @@ func (l *local) emit(*kernel.Context) {
 	}
 	if joins, leaves := difference(steps); len(joins)+len(leaves) > 0 {
 		l.audience.tell(&delivery.Presence{
-			Channel: l.key.Channel, Joins: joins, Leaves: leaves, State: l.copy.roster.state,
+			Channel: l.key.Channel, Private: l.key.Private,
+			Joins: joins, Leaves: leaves, State: l.copy.roster.state,
 		})
 	}
 }

@@ -16,7 +16,7 @@ const smallState = 16 << 10
 // names its key when it was the only difference.
 func (native) AppendPresence(dst []byte, p *delivery.Presence) ([]byte, int) {
 	state := appendState(nil, p.State())
-	sync := nativePresence{Channel: p.Channel, Event: "sync", Current: state}
+	sync := nativePresence{Channel: p.Channel, Private: p.Private, Event: "sync", Current: state}
 	if p.Initial {
 		return sync.append(dst), 1
 	}
@@ -24,7 +24,7 @@ func (native) AppendPresence(dst []byte, p *delivery.Presence) ([]byte, int) {
 		sync.Key, sync.New, sync.Left = p.Joins[0].Key, p.Joins[0].State, p.Leaves[0].State
 		return sync.append(dst), 1
 	}
-	lone := nativePresence{Channel: p.Channel}
+	lone := nativePresence{Channel: p.Channel, Private: p.Private}
 	if len(p.Joins)+len(p.Leaves) == 1 && len(state) <= smallState {
 		lone.Current = state
 	}
@@ -53,6 +53,7 @@ func (native) AppendPresence(dst []byte, p *delivery.Presence) ([]byte, int) {
 // nativePresence is a presence message; nil members are left out.
 type nativePresence struct {
 	Channel, Event, Key string
+	Private             bool
 	New, Left, Current  json.RawMessage
 }
 
@@ -60,6 +61,7 @@ func (m *nativePresence) append(dst []byte) []byte {
 	dst, start := beginFrame(dst)
 	dst = append(dst, `{"type":"presence","channel":`...)
 	dst = appendString(dst, m.Channel)
+	dst = appendFlag(dst, "private", m.Private)
 	dst = append(dst, `,"payload":{"presence":{"event":`...)
 	dst = appendString(dst, m.Event)
 	dst = appendMember(dst, "key", m.Key)

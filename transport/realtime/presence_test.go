@@ -29,6 +29,7 @@ func TestNativePresence(t *testing.T) {
 		want string
 	}{
 		{"the state of an empty room", delivery.Presence{Initial: true, State: nobody}, `{"event":"sync","currentPresences":{}}`},
+		{"the state of a private room", delivery.Presence{Initial: true, Private: true, State: nobody}, `{"event":"sync","currentPresences":{}}`},
 		{"the state", delivery.Presence{Initial: true, State: state(`k"`, one, two)}, `{"event":"sync","currentPresences":{"k\"":[{"n":1},2]}}`},
 		{"a join", delivery.Presence{Joins: []delivery.Meta{one}, State: state("k", one)},
 			`{"event":"join","key":"k","newPresences":[{"n":1}],"currentPresences":{"k":[{"n":1}]}} {"event":"sync","currentPresences":{"k":[{"n":1}]}}`},
@@ -45,6 +46,10 @@ func TestNativePresence(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.p.Channel = "room"
+			envelope := `{"type":"presence","channel":"room","payload":{"presence":`
+			if test.p.Private {
+				envelope = `{"type":"presence","channel":"room","private":true,"payload":{"presence":`
+			}
 			b, n := native{}.AppendPresence(nil, &test.p)
 			var got []string
 			for len(b) > 0 {
@@ -55,7 +60,7 @@ func TestNativePresence(t *testing.T) {
 				}
 				frame := payloadOf(t, b[:head+size])
 				b = b[head+size:]
-				frame, ok := strings.CutPrefix(frame, `{"type":"presence","channel":"room","payload":{"presence":`)
+				frame, ok := strings.CutPrefix(frame, envelope)
 				if !ok {
 					t.Fatalf("envelope of %s", frame)
 				}

@@ -17,9 +17,10 @@ type Plan struct {
 	Snapshot Snapshot
 	// Unmarked tells that no event trigger writes markers: a table's columns may
 	// have changed anywhere between the plan before and this one.
-	Unmarked bool
-	tables   map[int32]*Table
-	named    map[[2]string]*Table
+	Unmarked   bool
+	tables     map[int32]*Table
+	named      map[[2]string]*Table
+	dependents map[int32][]int32
 	// text tells plans apart where no event trigger writes markers.
 	text string
 }
@@ -39,6 +40,12 @@ func (p *Plan) Named(schema, table string) (*Table, bool) {
 // Tables are the enabled tables by their ids. The map is not to be changed.
 func (p *Plan) Tables() map[int32]*Table { return p.tables }
 
+// Dependents are the enabled tables whose SELECT policies read the table, directly
+// or through views, functions and other policies: a change of its rows may change
+// which of their rows somebody sees. What functions read whose body PostgreSQL
+// does not parse is not known. The slice is not to be changed.
+func (p *Plan) Dependents(table int32) []int32 { return p.dependents[table] }
+
 // Table is an enabled table.
 type Table struct {
 	ID           int32                          `json:"id"`
@@ -52,6 +59,8 @@ type Table struct {
 	Columns      []Column                       `json:"columns"`
 	Policies     []Policy                       `json:"policies"`
 	RightsByRole map[caller.DatabaseRole]Rights `json:"roles"`
+	// Reads are the enabled tables that the policies read.
+	Reads []int32 `json:"reads"`
 
 	relation *sql.Relation
 	views    sync.Map // caller.DatabaseRole → *View
@@ -193,15 +202,21 @@ func (t *Table) from() string { return quote(t.Schema) + "." + quote(t.Name) }
 func (t *Table) as() string   { return quote(t.Name) }
 
 func (l *Log) parsePlan(text string, at Snapshot) (*Plan, error) {
-	var tables []*Table
-	if err := json.Unmarshal([]byte(text), &tables); err != nil {
+	var all struct {
+		Tables []*Table `json:"tables"`
+	}
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, fmt.Errorf("read the plan of the enabled tables: %w", err)
 	}
-	p := &Plan{Snapshot: at, Unmarked: l.unmarked.Load(), text: text, tables: make(map[int32]*Table, len(tables)), named: make(map[[2]string]*Table, len(tables))}
-	for _, t := range tables {
+	p := &Plan{Snapshot: at, Unmarked: l.unmarked.Load(), text: text,
+		tables: make(map[int32]*Table, len(all.Tables)), named: make(map[[2]string]*Table, len(all.Tables)), dependents: map[int32][]int32{}}
+	for _, t := range all.Tables {
 		t.relation = t.asRelation()
 		p.tables[t.ID] = t
 		p.named[[2]string{t.Schema, t.Name}] = t
+		for _, read := range t.Reads {
+			p.dependents[read] = append(p.dependents[read], t.ID)
+		}
 	}
 	return p, nil
 }

@@ -39,6 +39,8 @@ func (s *script) reply(r Reply) {
 		s.note("unsubscribed %s%s", topic{r.Channel, r.Private}, r.SubscriptionID)
 	case BroadcastAccepted:
 		s.note("accepted %s %s %d/%d", topic{r.Channel, r.Private}, r.MessageID, r.Epoch, r.Offset)
+	case TableSubscribed:
+		s.note("TableSubscribed {%s %s %s %s %s %s%s}", r.Channel, r.SubscriptionID, r.Schema, r.Table, r.Event, r.Filter, r.Cursor)
 	default:
 		s.note("%s %v", strings.TrimPrefix(fmt.Sprintf("%T", r), "connection."), r)
 	}

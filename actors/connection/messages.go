@@ -60,6 +60,14 @@ type SubscribeTable struct {
 	// none.
 	Filter    string
 	Condition query.Condition
+	// Cursor is what came with a change, a notice or an acknowledgement of this
+	// subscription: everything since then is delivered before what is new. Empty:
+	// what is committed from now on.
+	Cursor string
+	// Snapshot, unless it is nil, asks for the rows that are there now, and then for
+	// the changes from exactly then. With a Cursor as well it is what happens when
+	// the subscription cannot go on from there.
+	Snapshot *delivery.SnapshotRequest
 }
 
 // SubscribeChannel joins a channel.
@@ -137,10 +145,23 @@ type End struct {
 // Reply is an answer to a client; one of the types below.
 type Reply interface{ reply() }
 
-// TableSubscribed: every change committed from now on will be delivered.
+// TableSubscribed: every change committed behind Cursor will be delivered, or the
+// client is told that it cannot be.
 type TableSubscribed struct {
 	Channel, SubscriptionID      string
 	Schema, Table, Event, Filter string
+	// Cursor is where the subscription begins: now, at the rows of its snapshot, or
+	// at the cursor that it came with. Empty when the log gives none.
+	Cursor string
+	// Snapshot tells that rows follow.
+	Snapshot bool
+}
+
+// ResumeFailed: the subscription cannot go on from its cursor, and does not exist.
+type ResumeFailed struct {
+	Channel, SubscriptionID string
+	// Reason is one of delivery's reasons, Message is for people.
+	Reason, Message string
 }
 
 // ChannelSubscribed: every message numbered from now on will be delivered.
@@ -180,6 +201,7 @@ type Refused struct {
 }
 
 func (TableSubscribed) reply()   {}
+func (ResumeFailed) reply()      {}
 func (ChannelSubscribed) reply() {}
 func (Unsubscribed) reply()      {}
 func (BroadcastAccepted) reply() {}

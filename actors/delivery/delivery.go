@@ -11,6 +11,8 @@ import (
 
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
 )
 
 // Frame is a run of complete wire frames of one dialect, encoded once and shared
@@ -100,6 +102,8 @@ type Codec interface {
 	// AppendChange appends a complete frame for c to dst. ids are the
 	// subscription ids that matched on the receiving connections.
 	AppendChange(dst []byte, c *Change, ids []string) []byte
+	// AppendSnapshot appends a complete frame with rows of the subscription id.
+	AppendSnapshot(dst []byte, s *Snapshot, id string) []byte
 	// AppendBroadcast appends a complete frame; self marks the sender's own copy.
 	// It may append nothing: then there is nothing for these receivers.
 	AppendBroadcast(dst []byte, b *Broadcast, self bool) []byte
@@ -143,9 +147,61 @@ type Change struct {
 	// CommitTimestamp is when the writing transaction logged the change.
 	CommitTimestamp time.Time
 	// Position is the sealed place in the log from which a client may resume
-	// after this change; empty when none was asked for.
+	// after this change; empty when the log gives none.
 	Position string
 }
+
+// SnapshotRequest asks for the rows that a subscription begins with.
+type SnapshotRequest struct {
+	// Order is the order of the rows; nil for none in particular.
+	Order []query.Order
+	// Limit is the number of rows at most; 0 for all that there are. It bounds the
+	// snapshot only: changes of other rows come all the same.
+	Limit int64
+}
+
+// Snapshot is a part of the rows that a subscription begins with, as one identity
+// may see them.
+type Snapshot struct {
+	Schema, Table string
+	// Records are JSON objects.
+	Records []json.RawMessage
+	// Columns are the columns that the receiver may read.
+	Columns []Column
+	// Begin is set on the first part: rows of an earlier snapshot count no more.
+	// Done is set on the last one; it may be the first as well.
+	Begin, Done bool
+	// Position is, when Done, the sealed place in the log that the rows show: the
+	// changes behind it follow. Empty otherwise.
+	Position string
+}
+
+// The reasons why a subscription cannot go on from a position.
+const (
+	// TooOld: the log was pruned beyond it.
+	TooOld = "too_old"
+	// EpochChanged: the log is another one, after a restore for instance.
+	EpochChanged = "epoch_changed"
+	// SchemaChanged: the table's columns changed behind it.
+	SchemaChanged = "schema_changed"
+	// InvalidCursor: it was not made by us, or not for this subscription.
+	InvalidCursor = "invalid_cursor"
+)
+
+// ResumeError says why a subscription cannot go on from a position. As a fault its
+// code is RESUME_FAILED.
+type ResumeError struct {
+	// Reason is one of the reasons above.
+	Reason string
+	// Message is for people.
+	Message string
+}
+
+// Error implements error.
+func (e *ResumeError) Error() string { return e.Message }
+
+// Unwrap gives the fault.
+func (e *ResumeError) Unwrap() error { return fault.New(fault.ResumeFailed, e.Message) }
 
 // Broadcast is a message published to a channel.
 type Broadcast struct {
@@ -207,12 +263,15 @@ type Presence struct {
 // no event: that messages were lost, that a subscription ended and why.
 type Notice struct {
 	// Type is the wire type: "error", "messages_lost", "resume_failed",
-	// "view_changed", "unsubscribed".
+	// "view_changed", "position", "unsubscribed".
 	Type           string
 	Channel        string
 	Private        bool
 	SubscriptionID string
 	Code           string
 	Message        string
-	Payload        json.RawMessage
+	// Position is the sealed place in the log from which a client may resume; empty
+	// for none.
+	Position string
+	Payload  json.RawMessage
 }

@@ -31,8 +31,9 @@ func (l lines) Dialect() string { return l.name }
 
 // event is a line.
 type event struct {
-	Change *delivery.Change `json:",omitempty"`
-	Notice *delivery.Notice `json:",omitempty"`
+	Change *delivery.Change   `json:",omitempty"`
+	Notice *delivery.Notice   `json:",omitempty"`
+	Rows   *delivery.Snapshot `json:",omitempty"`
 	IDs    []string
 }
 
@@ -46,6 +47,9 @@ func line(dst []byte, e event) []byte {
 
 func (lines) AppendChange(dst []byte, c *delivery.Change, ids []string) []byte {
 	return line(dst, event{Change: c, IDs: ids})
+}
+func (lines) AppendSnapshot(dst []byte, s *delivery.Snapshot, id string) []byte {
+	return line(dst, event{Rows: s, IDs: []string{id}})
 }
 func (lines) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 	return line(dst, event{Notice: n, IDs: []string{n.SubscriptionID}})

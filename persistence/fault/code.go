@@ -91,4 +91,5 @@ const (
 	SubscriptionLimitReached Code = "SUBSCRIPTION_LIMIT_REACHED"
 	PresenceLimitReached     Code = "PRESENCE_LIMIT_REACHED"
 	MessagesLost             Code = "MESSAGES_LOST"
+	ResumeFailed             Code = "RESUME_FAILED"
 )

@@ -35,18 +35,9 @@ func (native) AppendChange(dst []byte, c *delivery.Change, ids []string) []byte 
 	}
 	dst = append(dst, `,"commit_timestamp":`...)
 	dst = appendTime(dst, c.CommitTimestamp)
-	dst = append(dst, `,"errors":null,"columns":[`...)
-	for i, col := range c.Columns {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"name":`...)
-		dst = appendString(dst, col.Name)
-		dst = append(dst, `,"type":`...)
-		dst = appendString(dst, col.Type)
-		dst = append(dst, '}')
-	}
-	dst = append(dst, `],"subscription_ids":[`...)
+	dst = append(dst, `,"errors":null`...)
+	dst = appendColumns(dst, c.Columns)
+	dst = append(dst, `,"subscription_ids":[`...)
 	for i, id := range ids {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -63,7 +54,51 @@ func (native) AppendChange(dst []byte, c *delivery.Change, ids []string) []byte 
 	if c.Truncated {
 		dst = append(dst, `,"truncated":true`...)
 	}
-	dst = appendMember(dst, "position", c.Position)
+	dst = appendMember(dst, "cursor", c.Position)
+	return endFrame(append(dst, '}', '}'), start, opText)
+}
+
+// appendColumns appends the member columns.
+func appendColumns(dst []byte, columns []delivery.Column) []byte {
+	dst = append(dst, `,"columns":[`...)
+	for i, col := range columns {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"name":`...)
+		dst = appendString(dst, col.Name)
+		dst = append(dst, `,"type":`...)
+		dst = appendString(dst, col.Type)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+// AppendSnapshot appends a snapshot message.
+func (native) AppendSnapshot(dst []byte, s *delivery.Snapshot, id string) []byte {
+	dst, start := beginFrame(dst)
+	dst = append(dst, `{"type":"snapshot"`...)
+	dst = appendMember(dst, "subscription_id", id)
+	dst = append(dst, `,"payload":{"schema":`...)
+	dst = appendString(dst, s.Schema)
+	dst = append(dst, `,"table":`...)
+	dst = appendString(dst, s.Table)
+	dst = append(dst, `,"records":[`...)
+	for i, record := range s.Records {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, record...)
+	}
+	dst = append(dst, ']')
+	dst = appendColumns(dst, s.Columns)
+	if s.Begin {
+		dst = append(dst, `,"begin":true`...)
+	}
+	if s.Done {
+		dst = append(dst, `,"done":true`...)
+	}
+	dst = appendMember(dst, "cursor", s.Position)
 	return endFrame(append(dst, '}', '}'), start, opText)
 }
 
@@ -107,7 +142,11 @@ func (native) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 	dst = appendMember(dst, "channel", n.Channel)
 	dst = appendFlag(dst, "private", n.Private)
 	dst = appendMember(dst, "subscription_id", n.SubscriptionID)
-	if n.Payload != nil {
+	switch {
+	case n.Position != "":
+		dst = append(dst, `,"payload":{"cursor":`...)
+		dst = append(appendString(dst, n.Position), '}')
+	case n.Payload != nil:
 		dst = appendRaw(dst, "payload", n.Payload)
 	}
 	return endFrame(append(dst, '}'), start, opText)
@@ -128,7 +167,17 @@ func (native) AppendReply(dst []byte, r connection.Reply) []byte {
 		dst = appendMember(dst, "schema", r.Schema)
 		dst = appendMember(dst, "table", r.Table)
 		dst = appendMember(dst, "event", r.Event)
-		dst = append(appendMember(dst, "filter", r.Filter), "}}"...)
+		dst = appendMember(dst, "filter", r.Filter)
+		if r.Snapshot {
+			dst = append(dst, `,"snapshot":true`...)
+		}
+		dst = append(appendMember(dst, "cursor", r.Cursor), "}}"...)
+	case connection.ResumeFailed:
+		dst = append(dst, `{"type":"resume_failed"`...)
+		dst = appendMember(dst, "message", r.Message)
+		dst = appendMember(dst, "code", r.Reason)
+		dst = appendMember(dst, "channel", r.Channel)
+		dst = append(appendMember(dst, "subscription_id", r.SubscriptionID), '}')
 	case connection.ChannelSubscribed:
 		dst = append(dst, `{"type":"ack"`...)
 		dst = appendMember(dst, "channel", r.Channel)

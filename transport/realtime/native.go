@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fluxbase/actors/connection"
+	"fluxbase/actors/delivery"
 	"fluxbase/persistence/fault"
 	"fluxbase/transport/filter"
 )
@@ -26,6 +27,7 @@ type incoming struct {
 	Config         *config         `json:"config"`
 	SubscriptionID string          `json:"subscription_id"`
 	MessageID      string          `json:"messageId"`
+	Cursor         string          `json:"cursor"`
 	Token          string          `json:"token"`
 }
 
@@ -40,6 +42,11 @@ type config struct {
 	Filter      string `json:"filter"`
 	ExecutionID string `json:"execution_id"`
 	Type        string `json:"type"`
+	// Cursor resumes; Snapshot begins with the rows, Limit of them in an Order.
+	Cursor   string `json:"cursor"`
+	Snapshot bool   `json:"snapshot"`
+	Order    string `json:"order"`
+	Limit    int64  `json:"limit"`
 }
 
 // presencePayload is what a presence message says, at the top or in its payload.
@@ -123,6 +130,9 @@ func subscribe(m *incoming) any {
 	if m.Config != nil {
 		c = *m.Config
 	}
+	if c.Cursor == "" {
+		c.Cursor = m.Cursor
+	}
 	name, ofTable := strings.CutPrefix(m.Channel, "table:")
 	switch {
 	case c.Table != "":
@@ -154,9 +164,29 @@ func subscribeTable(m *incoming, c config) any {
 		f := fault.From(err)
 		return refuse(f.Code, "invalid filter: "+f.Message, m)
 	}
-	return connection.SubscribeTable{
-		Channel: m.Channel, Schema: c.Schema, Table: c.Table, Event: c.Event, Filter: c.Filter, Condition: condition,
+	s := connection.SubscribeTable{
+		Channel: m.Channel, Schema: c.Schema, Table: c.Table, Event: c.Event, Filter: c.Filter, Condition: condition, Cursor: c.Cursor,
 	}
+	if c.Snapshot {
+		if s.Snapshot, err = snapshotRequest(c); err != nil {
+			f := fault.From(err)
+			return refuse(f.Code, "invalid snapshot: "+f.Message, m)
+		}
+	}
+	return s
+}
+
+func snapshotRequest(c config) (*delivery.SnapshotRequest, error) {
+	if c.Limit < 0 {
+		return nil, fault.New(fault.InvalidInput, "limit must not be negative")
+	}
+	r := &delivery.SnapshotRequest{Limit: c.Limit}
+	if c.Order == "" {
+		return r, nil
+	}
+	var err error
+	r.Order, err = filter.ParseOrder(c.Order)
+	return r, err
 }
 
 func broadcast(m *incoming) any {

@@ -19,6 +19,12 @@ func TestNativeMessages(t *testing.T) {
 		{`{"type":"subscribe","config":{"table":"notes","filter":"nonsense"}}`, `Refuse INVALID_QUERY invalid filter: invalid filter format: nonsense (expected: column=operator.value)`},
 		{`{"type":"subscribe","config":{"table":"notes","event":"TRUNCATE"}}`, `Refuse INVALID_INPUT event must be INSERT, UPDATE, DELETE or *`},
 		{`{"type":"subscribe","config":{}}`, `SubscribeChannel{ false}`},
+		{`{"type":"subscribe","config":{"table":"notes","cursor":"abc"}}`, `SubscribeTable{ public notes *  from abc}`},
+		{`{"type":"subscribe","channel":"table:notes","cursor":"abc"}`, `SubscribeTable{table:notes public notes *  from abc}`},
+		{`{"type":"subscribe","config":{"table":"notes","snapshot":true}}`, `SubscribeTable{ public notes *  rows {[] 0}}`},
+		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"order":"id.desc","limit":5}}`, `SubscribeTable{ public notes *  rows {[{id  <nil> true 0}] 5}}`},
+		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"order":"id.up"}}`, `Refuse INVALID_QUERY invalid snapshot: Invalid query parameters: "up" is no direction of the order by id`},
+		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"limit":-1}}`, `Refuse INVALID_INPUT invalid snapshot: limit must not be negative`},
 		{`{"type":"subscribe","config":{"event":"*"}}`, `SubscribeTable{ public  * }`},
 		{`{"type":"subscribe","channel":"table:app.notes","config":{"event":"INSERT","filter":"id=eq.5"}}`, `SubscribeTable{table:app.notes app notes INSERT id=eq.5}`},
 		{`{"type":"subscribe","channel":"table:x","config":{"schema":"app","table":"notes"}}`, `SubscribeTable{table:x app notes * }`},
@@ -61,10 +67,17 @@ func show(msg any) string {
 	switch m := msg.(type) {
 	case connection.Refuse:
 		return fmt.Sprintf("Refuse %s %s", m.Refused.Code, m.Refused.Message)
-	case connection.SubscribeTable:
-		return fmt.Sprintf("SubscribeTable{%s %s %s %s %s}", m.Channel, m.Schema, m.Table, m.Event, m.Filter)
 	case connection.SubscribeChannel:
 		return fmt.Sprintf("SubscribeChannel{%s %t}", m.Channel, m.Private)
+	case connection.SubscribeTable:
+		from := ""
+		if m.Cursor != "" {
+			from += " from " + m.Cursor
+		}
+		if m.Snapshot != nil {
+			from += fmt.Sprintf(" rows %v", *m.Snapshot)
+		}
+		return fmt.Sprintf("SubscribeTable{%s %s %s %s %s%s}", m.Channel, m.Schema, m.Table, m.Event, m.Filter, from)
 	case connection.Broadcast:
 		return fmt.Sprintf("Broadcast{%s %s %s %s}", m.Channel, m.Event, m.Payload, m.MessageID)
 	case connection.Track:

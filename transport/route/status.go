@@ -62,6 +62,7 @@ var statuses = map[fault.Code]int{
 	fault.RequestTimeout:      408,
 	fault.HeadersTooLarge:     431,
 	fault.MessagesLost:        410,
+	fault.ResumeFailed:        410,
 
 	fault.RateLimitExceeded:        429,
 	fault.ChannelLimitReached:      429,

@@ -177,7 +177,7 @@ func TestCoreChosenIDs(t *testing.T) {
 	c.unsubscribe(Unsubscribe{SubscriptionID: "mine"})
 	c.subscribeTable(mine)
 	want := "follow mine/1 | refused ALREADY_EXISTS mine | TableSubscribed { mine public notes * } | " +
-		"unfollow mine | Unsubscribed {mine } | follow mine/2"
+		"unfollow mine | unsubscribed mine | follow mine/2"
 	if got := s.take(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -29,10 +29,8 @@ type channelState struct {
 	// codec is the one that the channel was joined with, nil for the connection's.
 	codec  delivery.Codec
 	joined bool
-	// asked: the client waits for the answer to a subscribe; presences is what it
-	// asked for.
-	asked     bool
-	presences Presences
+	// asked: the client waits for the answer to a subscribe.
+	asked bool
 	// queued messages wait until the channel is joined, so that the sender gets
 	// its own copies.
 	queued []channel.Publish
@@ -52,14 +50,12 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 		return
 	}
 	s, err := c.enter(at, m.Codec)
-	if err != nil {
+	switch {
+	case err != nil:
 		c.refuseErr(err, at.refused())
-		return
-	}
-	s.presences = m.Presences
-	if s.joined {
+	case s.joined:
 		c.subscribed(at, s)
-	} else {
+	default:
 		s.asked = true
 	}
 }
@@ -67,7 +63,7 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 // subscribed acknowledges first and sends the presences after.
 func (c *core) subscribed(at topic, s *channelState) {
 	c.host.reply(ChannelSubscribed{Channel: at.name, Private: at.private})
-	if s.presences == PresencesWanted || s.presences == PresencesByName && followsPresence(at.name) {
+	if followsPresence(at.name) {
 		c.watchPresence(at, s)
 	}
 }
@@ -91,8 +87,7 @@ func (c *core) authorize(at topic, publish bool) error {
 }
 
 // followsPresence tells whether subscribing to a channel also brings the
-// presences of it unless the client says what it wants: everywhere but where the
-// name says what the channel is for.
+// presences of it: everywhere but where the name says what the channel is for.
 func followsPresence(name string) bool {
 	for _, prefix := range []string{"broadcast:", "realtime:", "fluxbase:", "table:", "execution:"} {
 		if strings.HasPrefix(name, prefix) {

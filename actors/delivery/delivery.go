@@ -6,7 +6,6 @@ package delivery
 
 import (
 	"encoding/json"
-	"sync/atomic"
 	"time"
 
 	"fluxbase/actors/kernel"
@@ -15,72 +14,8 @@ import (
 	"fluxbase/persistence/query"
 )
 
-// Frame is a run of complete wire frames of one dialect, encoded once and shared
-// by every receiver. Nobody writes to Bytes after it was made.
-//
-// A producer that bounds its bytes calls Track before sending; every receiver
-// calls Done exactly once when the bytes have been written or thrown away with
-// the connection.
-type Frame struct {
-	// Bytes are complete WebSocket frames, headers included.
-	Bytes []byte
-	// Messages is the number of messages in Bytes.
-	Messages int
-	// Reliable frames (table changes) are paced by their producer's Window and
-	// never counted against the connection's own queue; the others are.
-	Reliable bool
-
-	pending atomic.Int64
-	window  *Window
-}
-
-// Track charges the frame to w until receivers calls of Done. Call it before
-// the first send, with the exact number of receivers.
-func (f *Frame) Track(w *Window, receivers int) {
-	if w == nil || receivers == 0 {
-		return
-	}
-	f.window = w
-	f.pending.Store(int64(receivers))
-	w.charge(int64(len(f.Bytes)))
-}
-
-// Done says that one receiver needs the bytes no more.
-func (f *Frame) Done() {
-	if f.window != nil && f.pending.Add(-1) == 0 {
-		f.window.release(int64(len(f.Bytes)))
-	}
-}
-
-// Window counts the bytes of tracked frames that some receiver has not written
-// yet. The producer reads ahead only while Full is false, and is woken by the
-// callback when the window has room again.
-type Window struct {
-	limit int64
-	used  atomic.Int64
-	wake  func()
-}
-
-// NewWindow makes a window of limit bytes; wake is called, from any goroutine,
-// each time the window goes from full to not full. It must not block.
-func NewWindow(limit int64, wake func()) *Window { return &Window{limit: limit, wake: wake} }
-
-// Full tells whether the producer should wait.
-func (w *Window) Full() bool { return w.used.Load() >= w.limit }
-
-// Used is the number of bytes on their way.
-func (w *Window) Used() int64 { return w.used.Load() }
-
-func (w *Window) charge(n int64) { w.used.Add(n) }
-
-func (w *Window) release(n int64) {
-	after := w.used.Add(-n)
-	if after < w.limit && after+n >= w.limit {
-		w.wake()
-	}
-}
-
-// Subscriber is a connection as producers see it. Ref.Tell(*Frame) never blocks.
+// Subscriber is a connection as producers see it. Telling Ref a *Frame, a *Link or
+// an Evict never blocks and does not pass through its mailbox.
 type Subscriber struct {
 	// Ref is the connection actor; comparable, and the key of the subscriber.
 	Ref kernel.Ref

@@ -76,6 +76,8 @@ type (
 	tryOpen struct{}
 	// room says that the window has room again.
 	room struct{}
+	// press looks again at who keeps the others waiting.
+	press struct{}
 )
 
 // feed owns the position in the log and who is subscribed.
@@ -102,6 +104,8 @@ type feed struct {
 	pauses      int
 	pause       *kernel.Timer
 	outstanding int
+	pressing    bool // press is on its way
+	patience    delivery.Patience
 
 	listening      bool
 	reads, entries uint64
@@ -154,6 +158,9 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 		}
 	case room:
 		f.read(c)
+	case press:
+		f.pressing = false
+		f.press(c)
 	case table.Delivered:
 		f.delivered(c, m.Table)
 	case GetStats:

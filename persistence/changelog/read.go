@@ -18,8 +18,10 @@ type Limit struct {
 
 // Batch is what one read gave.
 type Batch struct {
-	// Entries are in reading order.
-	Entries []Entry
+	// Entries are in reading order. Of them the snapshot reading sees each, and that of
+	// the position read from, seen, none.
+	Entries       []Entry
+	seen, reading Snapshot
 	// Next is the position behind the last entry.
 	Next Position
 	// Plan is the plan as of the batch, when it is not the one that was given.
@@ -60,15 +62,36 @@ SELECT false, NULL, NULL, NULL, NULL, ord, depth, id, table_id, type::text, trun
          ORDER BY ord, depth, id LIMIT $6) page
     ) counted
  WHERE before IS NULL OR before < $7`
-	readFresh    = readHead + readTail
-	readContinue = readHead + `
-           AND pg_visible_in_snapshot(xid, $8::pg_snapshot) AND (ord, depth, id) > ($9, $10, $11)` + readTail
+	readRest = `
+           AND pg_visible_in_snapshot(xid, $8::pg_snapshot) AND (ord, depth, id) > ($9, $10, $11)`
+	readFresh         = readHead + readTail
+	readContinue      = readHead + readRest + readTail
+	readFreshTable    = readHead + ` AND (table_id = $8 OR type = 'M')` + readTail
+	readContinueTable = readHead + readRest + ` AND (table_id = $12 OR type = 'M')` + readTail
 )
+
+// At is the position behind an entry of the batch.
+func (b *Batch) At(e *Entry) Position {
+	return Position{Epoch: b.Next.Epoch, Seen: b.seen, Reading: b.reading, Last: e.Place}
+}
 
 // Read gives what was committed behind a position, up to the limit. plan is the
 // plan at hand, nil for none: the batch brings another one if it is not true any
 // more. The errors are ErrTooOld, ErrEpochChanged, and what the database says.
 func (l *Log) Read(ctx context.Context, from Position, plan *Plan, limit Limit) (*Batch, error) {
+	return l.read(ctx, from, nil, plan, limit)
+}
+
+// ReadTable is Read for one table: of the others' entries only the markers come.
+//
+// To read up to a snapshot that was taken at another time, behind that of from, begin
+// with it as from's Reading and the zero Place: the rest is read when Next has no
+// Reading any more.
+func (l *Log) ReadTable(ctx context.Context, from Position, table int32, plan *Plan, limit Limit) (*Batch, error) {
+	return l.read(ctx, from, &table, plan, limit)
+}
+
+func (l *Log) read(ctx context.Context, from Position, table *int32, plan *Plan, limit Limit) (*Batch, error) {
 	if limit.Entries == 0 {
 		limit.Entries = 2000
 	}
@@ -80,10 +103,19 @@ func (l *Log) Read(ctx context.Context, from Position, plan *Plan, limit Limit) 
 		known = plan.Snapshot
 	}
 	text := readFresh
+	if table != nil {
+		text = readFreshTable
+	}
 	args := []any{from.Seen.xmax(), from.Seen.xip(), plan == nil || l.unmarked.Load(), known.xmax(), known.xip(), limit.Entries, limit.Bytes}
 	if !from.Reading.IsZero() {
 		text = readContinue
+		if table != nil {
+			text = readContinueTable
+		}
 		args = append(args, from.Reading.String(), from.Last.Order, from.Last.Depth, from.Last.ID)
+	}
+	if table != nil {
+		args = append(args, *table)
 	}
 	r := reading{log: l, from: from, plan: plan}
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
@@ -169,6 +201,7 @@ func (r *reading) batch(limit Limit) (*Batch, error) {
 	if reading.IsZero() {
 		reading = at
 	}
+	b.seen, b.reading = r.from.Seen, reading
 	b.More = int(r.found) == limit.Entries || int(r.found) > len(b.Entries)
 	b.Next = Position{Epoch: r.epoch, Seen: reading}
 	if b.More {

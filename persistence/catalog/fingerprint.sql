@@ -13,7 +13,12 @@ SELECT concat_ws('/',
   (SELECT sum(hashtextextended(concat(d.oid, ':', d.xmin), 0))
    FROM pg_catalog.pg_attrdef d JOIN relation r ON r.oid = d.adrelid),
   (SELECT sum(hashtextextended(concat(k.oid, ':', k.xmin), 0))
-   FROM pg_catalog.pg_constraint k JOIN relation r ON r.oid = k.conrelid),
+   FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' OR k.conrelid IN (SELECT r.oid FROM relation r)),
+  (SELECT sum(hashtextextended(concat(p.oid, ':', p.xmin), 0))
+   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY ($1::text[])),
+  (SELECT sum(hashtextextended(concat(w.oid, ':', w.xmin), 0))
+   FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
+   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')),
   (SELECT sum(hashtextextended(concat(i.indexrelid, ':', i.xmin), 0))
    FROM pg_catalog.pg_index i JOIN relation r ON r.oid = i.indrelid),
   (SELECT sum(hashtextextended(concat(d.objoid, ':', d.objsubid, ':', d.xmin), 0))

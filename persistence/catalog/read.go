@@ -47,6 +47,19 @@ type document struct {
 		Unique      []Key
 		ForeignKeys []ForeignKey `json:"foreign_keys"`
 	}
+	// Links are the foreign keys of all tables, Views the rules of the views,
+	// Computed the functions of one row.
+	Links []link
+	Views []struct {
+		OID  uint32
+		Tree string
+	}
+	Computed []struct {
+		Schema, Name           string
+		Relation, Type, Target uint32
+		Set                    bool
+		Rows                   float64
+	}
 	Types []struct {
 		OID          uint32
 		Schema, Name string
@@ -111,7 +124,36 @@ func read(ctx context.Context, d *db.Database, schemas []string) (*Snapshot, err
 		}
 		s.relations[name{r.Schema, r.Name}] = relation
 	}
+	s.relate(&doc)
 	return s, nil
+}
+
+// relate fills in how the relations hang together.
+func (s *Snapshot) relate(doc *document) {
+	byOID := make(map[uint32]*Relation, len(s.relations))
+	for _, r := range s.relations {
+		byOID[r.OID] = r
+	}
+	trees := make(map[uint32]string, len(doc.Views))
+	for _, v := range doc.Views {
+		trees[v.OID] = v.Tree
+	}
+	relate(doc.Links, faces(s.relations, trees))
+	for _, c := range doc.Computed {
+		r, function := byOID[c.Relation], Function{c.Schema, c.Name}
+		if target := byOID[c.Target]; target != nil {
+			related := Relationship{Cardinality: ManyToOne, Schema: target.Schema, Name: target.Name, Function: &function, Self: r == target}
+			if c.Set && c.Rows != 1 {
+				related.Cardinality = OneToMany
+			}
+			r.Relationships = append(r.Relationships, related)
+		} else if !c.Set && s.types[c.Type] != nil && s.types[c.Type].Kind != Pseudo {
+			r.Computed = append(r.Computed, Computed{Function: function, Type: s.types[c.Type]})
+		}
+	}
+	for _, r := range s.relations {
+		sortRelationships(r.Relationships)
+	}
 }
 
 func letter(s string) byte {

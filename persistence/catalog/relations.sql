@@ -5,12 +5,33 @@ WITH RECURSIVE relation AS (
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+), computed AS (
+  -- Functions of one row of an exposed relation.
+  SELECT p.oid, n.nspname, p.proname, r.oid AS relation, p.prorettype, p.proretset, p.prorows,
+    (SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype) AS target
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
+  JOIN relation r ON r.oid = t.typrelid
+  WHERE n.nspname = ANY ($1::text[]) AND p.prokind = 'f' AND p.pronargs = 1
+), view AS (
+  -- The exposed views and those beneath them.
+  SELECT r.oid FROM relation r WHERE r.relkind IN ('v', 'm')
+  UNION
+  SELECT c.oid
+  FROM view v
+  JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('v', 'm')
 ), type AS (
   SELECT t.* FROM pg_catalog.pg_type t
   WHERE t.oid IN (
     SELECT a.atttypid FROM pg_catalog.pg_attribute a
     JOIN relation r ON r.oid = a.attrelid
-    WHERE a.attnum > 0 AND NOT a.attisdropped)
+    WHERE a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT c.prorettype FROM computed c)
   UNION
   -- What domains, arrays and ranges are made of.
   SELECT t.*
@@ -24,7 +45,8 @@ WITH RECURSIVE relation AS (
     (SELECT json_agg(a.attname ORDER BY k.ord)
      FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, ord)
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-     WHERE k.ord <= i.indnkeyatts) AS columns
+     WHERE k.ord <= i.indnkeyatts) AS columns,
+    (i.indkey::int2[])[0:i.indnkeyatts - 1] AS numbers
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
   WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL
@@ -86,6 +108,28 @@ SELECT json_build_object(
         AND (f.conparentid = 0 OR NOT EXISTS (
           SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = f.conparentid AND p.conrelid = f.conrelid)))
   ) ORDER BY r.nspname, r.relname) FROM relation r), '[]'),
+  'links', coalesce((SELECT json_agg(json_build_object(
+      'name', f.conname,
+      'table', f.conrelid::pg_catalog.int8,
+      'columns', f.conkey,
+      'target', f.confrelid::pg_catalog.int8,
+      'referenced', f.confkey,
+      'unique', EXISTS (SELECT FROM keys k WHERE k.indrelid = f.conrelid AND k.numbers @> f.conkey AND k.numbers <@ f.conkey),
+      'in_key', EXISTS (SELECT FROM keys k WHERE k.indrelid = f.conrelid AND k.indisprimary AND k.numbers @> f.conkey),
+      'partition', t.relispartition
+    ) ORDER BY f.conrelid, f.conname)
+    FROM pg_catalog.pg_constraint f
+    JOIN pg_catalog.pg_class t ON t.oid = f.conrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+    WHERE f.contype = 'f' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+      AND (f.conparentid = 0 OR NOT EXISTS (
+        SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = f.conparentid AND p.conrelid = f.conrelid))), '[]'),
+  'views', coalesce((SELECT json_agg(json_build_object('oid', w.ev_class::pg_catalog.int8, 'tree', w.ev_action) ORDER BY w.ev_class)
+    FROM pg_catalog.pg_rewrite w JOIN view v ON v.oid = w.ev_class WHERE w.rulename = '_RETURN'), '[]'),
+  'computed', coalesce((SELECT json_agg(json_build_object(
+      'schema', c.nspname, 'name', c.proname, 'relation', c.relation::pg_catalog.int8, 'type', c.prorettype::pg_catalog.int8,
+      'target', coalesce(c.target, 0)::pg_catalog.int8, 'set', c.proretset, 'rows', c.prorows
+    ) ORDER BY c.proname, c.nspname, c.oid) FROM computed c), '[]'),
   'types', coalesce((SELECT json_agg(json_build_object(
     'oid', t.oid::pg_catalog.int8,
     'schema', n.nspname,

@@ -91,7 +91,11 @@ type Relation struct {
 	Unique []Key
 	// ForeignKeys are by name.
 	ForeignKeys []ForeignKey
-	Comment     string
+	// Relationships lead to other exposed relations, by their names.
+	Relationships []Relationship
+	// Computed are the functions of a row that give one value.
+	Computed []Computed
+	Comment  string
 
 	columns map[string]int
 }

@@ -2,7 +2,6 @@ package connection
 
 import (
 	"context"
-	"encoding/json"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +31,8 @@ func Accepts(ref kernel.Ref) bool { return ref.Waiting() < clientBacklog }
 type actor struct {
 	core      *core
 	dialect   Dialect
+	session   Session // nil when the dialect has none
+	later     []any   // what the session asked for meanwhile
 	outbox    Outbox
 	services  Services
 	directory kernel.Ref
@@ -50,6 +51,9 @@ func props(o Open, directory kernel.Ref, limits Limits, follows *atomic.Int32) k
 		New: func() kernel.Actor {
 			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory, follows: follows}
 			a.core = newCore(o.ID, o.Caller, limits, a)
+			if d, ok := o.Dialect.(SessionDialect); ok {
+				a.session, a.core.door = d.NewSession(o.Caller), &o.Caller
+			}
 			return a
 		},
 		Limit: mailboxLimit,
@@ -88,13 +92,14 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		a.core.end(m)
 	case expired:
 		if m.generation == a.generation {
-			a.core.expire()
+			a.core.expire(time.Now())
 		}
 	default:
 		if !a.core.ended {
 			a.handle(msg)
 		}
 	}
+	a.settle()
 	a.follows.Store(int32(len(a.core.tables) + len(a.core.channels)))
 	a.context = nil
 }
@@ -140,10 +145,37 @@ func (a *actor) handle(msg any) {
 		a.core.subscribeAllLogs()
 	case Refuse:
 		a.reply(m.Refused)
+	default:
+		if a.session != nil {
+			a.turn(a.session.Hear(msg))
+		}
 	}
 }
 
+// turn does what the session wants: frames at once, messages when what is being
+// handled is done.
+func (a *actor) turn(t Turn) {
+	if len(t.Frames) > 0 {
+		a.outbox.Push(&delivery.Frame{Bytes: t.Frames, Messages: t.Count})
+	}
+	a.later = append(a.later, t.Messages...)
+}
+
+// settle handles what the session asked for, and what it asks for because of that.
+func (a *actor) settle() {
+	for len(a.later) > 0 && !a.core.ended {
+		next := a.later[0]
+		a.later = a.later[1:]
+		a.handle(next)
+	}
+	a.later = nil
+}
+
 func (a *actor) reply(r Reply) {
+	if a.session != nil {
+		a.turn(a.session.Answer(r))
+		return
+	}
 	if b := a.dialect.AppendReply(nil, r); len(b) > 0 {
 		a.outbox.Push(&delivery.Frame{Bytes: b, Messages: 1})
 	}
@@ -177,6 +209,7 @@ func (a *actor) subscribeTable(id string, attempt int, t SubscribeTable) {
 		a.context = c
 		if !a.core.ended {
 			a.core.tableAnswered(id, attempt, err)
+			a.settle()
 		}
 		a.context = nil
 	})
@@ -214,10 +247,10 @@ func (a *actor) watch(k presence.Key, codec delivery.Codec) {
 	}
 }
 
-func (a *actor) track(k presence.Key, key string, state json.RawMessage) {
-	err := a.services.Presence.Tell(presence.Track{Room: k, Owner: a.self, Conn: a.core.id, Key: key, State: state})
+func (a *actor) track(k presence.Key, t Track) {
+	err := a.services.Presence.Tell(presence.Track{Room: k, Owner: a.self, Conn: a.core.id, Key: t.Key, State: t.State, Ref: t.Ref})
 	if err != nil {
-		a.core.tracked(presence.Tracked{Room: k, Key: key, Err: fault.From(err)})
+		a.core.tracked(presence.Tracked{Room: k, Key: t.Key, Ref: t.Ref, Err: fault.From(err)})
 	}
 }
 

@@ -29,8 +29,10 @@ type channelState struct {
 	// codec is the one that the channel was joined with, nil for the connection's.
 	codec  delivery.Codec
 	joined bool
-	// asked: the client waits for the answer to a subscribe.
-	asked bool
+	// asked: the client waits for the answer to a subscribe; presences is what it
+	// asked for.
+	asked     bool
+	presences Presences
 	// queued messages wait until the channel is joined, so that the sender gets
 	// its own copies.
 	queued []channel.Publish
@@ -50,12 +52,14 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 		return
 	}
 	s, err := c.enter(at, m.Codec)
-	switch {
-	case err != nil:
+	if err != nil {
 		c.refuseErr(err, at.refused())
-	case s.joined:
+		return
+	}
+	s.presences = m.Presences
+	if s.joined {
 		c.subscribed(at, s)
-	default:
+	} else {
 		s.asked = true
 	}
 }
@@ -63,7 +67,7 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 // subscribed acknowledges first and sends the presences after.
 func (c *core) subscribed(at topic, s *channelState) {
 	c.host.reply(ChannelSubscribed{Channel: at.name, Private: at.private})
-	if followsPresence(at.name) {
+	if s.presences == PresencesWanted || s.presences == PresencesByName && followsPresence(at.name) {
 		c.watchPresence(at, s)
 	}
 }
@@ -87,7 +91,8 @@ func (c *core) authorize(at topic, publish bool) error {
 }
 
 // followsPresence tells whether subscribing to a channel also brings the
-// presences of it: everywhere but where the name says what the channel is for.
+// presences of it unless the client says what it wants: everywhere but where the
+// name says what the channel is for.
 func followsPresence(name string) bool {
 	for _, prefix := range []string{"broadcast:", "realtime:", "fluxbase:", "table:", "execution:"} {
 		if strings.HasPrefix(name, prefix) {

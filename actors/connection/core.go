@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"encoding/json"
 	"time"
 
 	"fluxbase/actors/channel"
@@ -25,7 +24,7 @@ type host interface {
 	leave(k channel.Key)
 	publish(p channel.Publish)
 	watch(k presence.Key, codec delivery.Codec)
-	track(k presence.Key, key string, state json.RawMessage)
+	track(k presence.Key, t Track)
 	untrack(k presence.Key, key string)
 	unwatch(k presence.Key)
 	// identified says that the caller is another one now.
@@ -37,8 +36,11 @@ type host interface {
 
 // core is a connection's state: whom it acts for and what it is subscribed to.
 type core struct {
-	id       string
-	caller   caller.Caller
+	id     string
+	caller caller.Caller
+	// door is whom the connection falls back to when its token expires; nil when it
+	// ends then.
+	door     *caller.Caller
 	limits   Limits
 	host     host
 	tables   map[string]*tableState
@@ -243,8 +245,17 @@ func (c *core) settle() {
 	}
 }
 
-// expire ends the connection when the token's time is over.
-func (c *core) expire() {
+// expire ends the connection when the token's time is over, or what it follows when
+// it was opened for somebody whose time is not.
+func (c *core) expire(now time.Time) {
+	if c.door != nil && (c.door.ExpiresAt.IsZero() || now.Before(c.door.ExpiresAt)) {
+		c.drop()
+		c.caller = *c.door
+		c.host.expireAt(c.caller.ExpiresAt)
+		c.host.identified(c.caller)
+		c.host.reply(TokenExpired{})
+		return
+	}
 	c.end(End{Code: CloseTokenExpired, Reason: "token expired", Fault: fault.New(fault.ExpiredToken, "token expired")})
 }
 
@@ -282,6 +293,11 @@ func (c *core) end(e End) {
 // stop gives up everything when the connection is gone.
 func (c *core) stop() {
 	c.ended = true
+	c.drop()
+}
+
+// drop ends everything that the connection follows and shows.
+func (c *core) drop() {
 	for id := range c.tables {
 		c.dropTable(id)
 	}

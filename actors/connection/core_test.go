@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,7 +31,7 @@ func (s *script) note(format string, args ...any) {
 func (s *script) reply(r Reply) {
 	switch r := r.(type) {
 	case Refused:
-		s.note("refused %s %s%s", r.Code, topic{r.Channel, r.Private}, r.SubscriptionID)
+		s.note("refused %s %s%s%s", r.Code, topic{r.Channel, r.Private}, r.SubscriptionID, r.Ref)
 	case ChannelSubscribed:
 		s.note("subscribed %s", topic{r.Channel, r.Private})
 	case Unsubscribed:
@@ -52,14 +51,12 @@ func (s *script) join(k channel.Key, _ delivery.Codec)              { s.note("jo
 func (s *script) leave(k channel.Key)                               { s.note("leave %s", k) }
 func (s *script) publish(p channel.Publish)                         { s.note("publish %s %s", p.Key, p.Payload) }
 func (s *script) watch(k presence.Key, _ delivery.Codec)            { s.note("watch %s", k) }
-func (s *script) track(k presence.Key, key string, _ json.RawMessage) {
-	s.note("track %s %s", k, key)
-}
-func (s *script) untrack(k presence.Key, key string) { s.note("untrack %s %s", k, key) }
-func (s *script) unwatch(k presence.Key)             { s.note("unwatch %s", k) }
-func (s *script) identified(c caller.Caller)         { s.note("identified %s", c.UserID) }
-func (s *script) expireAt(t time.Time)               { s.note("expire %v", !t.IsZero()) }
-func (s *script) end(e End)                          { s.ended++; s.note("end %d", e.Code) }
+func (s *script) track(k presence.Key, t Track)                     { s.note("track %s %s", k, t.Key) }
+func (s *script) untrack(k presence.Key, key string)                { s.note("untrack %s %s", k, key) }
+func (s *script) unwatch(k presence.Key)                            { s.note("unwatch %s", k) }
+func (s *script) identified(c caller.Caller)                        { s.note("identified %s", c.UserID) }
+func (s *script) expireAt(t time.Time)                              { s.note("expire %v", !t.IsZero()) }
+func (s *script) end(e End)                                         { s.ended++; s.note("end %d", e.Code) }
 
 func (s *script) take() string {
 	out := strings.Join(s.log, " | ")
@@ -150,8 +147,8 @@ func TestCore(t *testing.T) {
 		{func() { c.tableAnswered("notes0", 5, nil) }, "TableSubscribed { notes0  notes  }"},
 		{func() { c.tableEnded("notes0") }, ""},
 		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/6"},
-		{c.expire, "refused EXPIRED_TOKEN  | end 4001"},
-		{c.expire, ""},
+		{func() { c.expire(time.Now()) }, "refused EXPIRED_TOKEN  | end 4001"},
+		{func() { c.expire(time.Now()) }, ""},
 	} {
 		step.do()
 		if got := s.take(); got != step.want {
@@ -178,6 +175,57 @@ func TestCoreChosenIDs(t *testing.T) {
 	c.subscribeTable(mine)
 	want := "follow mine/1 | refused ALREADY_EXISTS mine | TableSubscribed { mine public notes * } | " +
 		"unfollow mine | unsubscribed mine | follow mine/2"
+	if got := s.take(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestCoreOfASession: a connection whose dialect has sessions outlives the token
+// that its client sent, but not its own credential.
+func TestCoreOfASession(t *testing.T) {
+	s := &script{}
+	now := time.Now()
+	door := user("door")
+	door.ExpiresAt = now.Add(time.Hour)
+	c := newCore("conn", door, Limits{}, s)
+	c.door = &door
+	c.refreshToken(RefreshToken{Caller: user("a")})
+	c.subscribeTable(SubscribeTable{ID: "mine", Table: "notes"})
+	c.tableAnswered("mine", 1, nil)
+	c.subscribeChannel(SubscribeChannel{Channel: "lobby", Presences: PresencesUnwanted})
+	c.joined(topic{name: "lobby"}, nil)
+	c.track(Track{Channel: "lobby", Key: "k", Ref: "7"})
+	c.tracked(presence.Tracked{Room: presence.Key{Channel: "lobby"}, Key: "k", Ref: "7"})
+	s.take()
+	c.expire(now)
+	log := strings.Split(s.take(), " | ")
+	slices.Sort(log[:3]) // in any order
+	want := "leave t/lobby | unfollow mine | unwatch t/lobby | expire true | identified door | TokenExpired {}"
+	if got := strings.Join(log, " | "); got != want {
+		t.Errorf("expired:\n got  %s\n want %s", got, want)
+	}
+	c.expire(door.ExpiresAt)
+	if got, want := s.take(), "refused EXPIRED_TOKEN  | end 4001"; got != want {
+		t.Errorf("the door expired: got %s, want %s", got, want)
+	}
+}
+
+// TestCorePresences: a client may say whether it wants presences, and learn what
+// became of its own.
+func TestCorePresences(t *testing.T) {
+	s := &script{}
+	c := newCore("conn", user("a"), Limits{PresenceBytes: 5}, s)
+	for name, want := range map[topic]Presences{{name: "lobby"}: PresencesUnwanted, {name: "broadcast:x"}: PresencesWanted} {
+		c.subscribeChannel(SubscribeChannel{Channel: name.name, Presences: want})
+		c.joined(name, nil)
+		if got := strings.Contains(s.take(), "watch"); got != (want == PresencesWanted) {
+			t.Errorf("%s: watches %v", name.name, got)
+		}
+	}
+	c.track(Track{Channel: "lobby", Key: "k", State: []byte("123456"), Ref: "6"})
+	c.track(Track{Channel: "lobby", Key: "k", Ref: "7"})
+	c.tracked(presence.Tracked{Room: presence.Key{Channel: "lobby"}, Key: "k", Ref: "7"})
+	want := "refused PAYLOAD_TOO_LARGE lobby6 | watch t/lobby | track t/lobby k | PresenceTracked {lobby 7 false}"
 	if got := s.take(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

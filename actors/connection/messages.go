@@ -81,12 +81,26 @@ type SubscribeChannel struct {
 	// Private tells the private channel of the name from the public one, here and
 	// in the messages below.
 	Private bool
+	// Presences says whether the presences of the channel come, too.
+	Presences Presences
 	// Recover asks for what was published after a place; nil for what comes only.
 	Recover *channel.Recover
 	// Codec makes the frames of this channel and of its presences; nil for the
 	// connection's own.
 	Codec delivery.Codec
 }
+
+// Presences says whether a subscription to a channel brings its presences.
+type Presences uint8
+
+// The choices.
+const (
+	// PresencesByName: everywhere but where the channel's name says that it is for
+	// something else.
+	PresencesByName Presences = iota
+	PresencesWanted
+	PresencesUnwanted
+)
 
 // Unsubscribe ends the table subscription with the id; or everything under the
 // channel; or, with both empty, all table subscriptions.
@@ -111,6 +125,8 @@ type Track struct {
 	Channel, Key string
 	Private      bool
 	State        json.RawMessage
+	// Ref comes back with the answer; without one a success is not answered.
+	Ref string
 }
 
 // Untrack takes a presence state back.
@@ -193,6 +209,17 @@ type BroadcastAccepted struct {
 // that it is subscribed to was judged again.
 type TokenUpdated struct{}
 
+// PresenceTracked: the state is shown. Ref is that of the Track.
+type PresenceTracked struct {
+	Channel, Ref string
+	Private      bool
+}
+
+// TokenExpired: the token's time is over. Everything that the connection was
+// subscribed to has ended, and it acts for whom it was opened. Only sessions are
+// told; other connections end.
+type TokenExpired struct{}
+
 // Refused: a request was not done.
 type Refused struct {
 	Code    fault.Code
@@ -201,6 +228,8 @@ type Refused struct {
 	// unknown.
 	Channel, MessageID, SubscriptionID string
 	Private                            bool
+	// Ref is that of a Track.
+	Ref string
 	// Payload is a JSON object with more, nil for nothing.
 	Payload json.RawMessage
 }
@@ -210,7 +239,9 @@ func (ResumeFailed) reply()      {}
 func (ChannelSubscribed) reply() {}
 func (Unsubscribed) reply()      {}
 func (BroadcastAccepted) reply() {}
+func (PresenceTracked) reply()   {}
 func (TokenUpdated) reply()      {}
+func (TokenExpired) reply()      {}
 func (Refused) reply()           {}
 
 // expired says that the token's time is over.

@@ -13,29 +13,31 @@ func (c *core) roomKey(at topic) presence.Key {
 
 func (c *core) track(m Track) {
 	at := topic{m.Channel, m.Private}
+	refused := at.refused()
+	refused.Ref = m.Ref
 	switch {
 	case m.Channel == "":
-		c.refuse(fault.MissingRequiredField, "channel is required for presence", Refused{})
+		c.refuse(fault.MissingRequiredField, "channel is required for presence", refused)
 		return
 	case m.Key == "":
-		c.refuse(fault.MissingRequiredField, "key is required for presence track", at.refused())
+		c.refuse(fault.MissingRequiredField, "key is required for presence track", refused)
 		return
 	}
 	if len(m.State) > c.limits.PresenceBytes {
-		c.refuse(fault.PayloadTooLarge, "presence state is too large", at.refused())
+		c.refuse(fault.PayloadTooLarge, "presence state is too large", refused)
 		return
 	}
 	if err := c.authorize(at, true); err != nil {
-		c.refuseErr(err, at.refused())
+		c.refuseErr(err, refused)
 		return
 	}
 	if s := c.channels[at]; (s == nil || len(s.keys) == 0) && c.tracking() >= c.limits.Presences {
-		c.refuse(fault.PresenceLimitReached, "too many presence channels on this connection", at.refused())
+		c.refuse(fault.PresenceLimitReached, "too many presence channels on this connection", refused)
 		return
 	}
 	s, err := c.enter(at, nil)
 	if err != nil {
-		c.refuseErr(err, at.refused())
+		c.refuseErr(err, refused)
 		return
 	}
 	c.watchPresence(at, s)
@@ -43,7 +45,7 @@ func (c *core) track(m Track) {
 		s.keys = map[string]json.RawMessage{}
 	}
 	s.keys[m.Key] = m.State
-	c.host.track(c.roomKey(at), m.Key, m.State)
+	c.host.track(c.roomKey(at), m)
 }
 
 // tracking is the number of channels with a presence of this connection.
@@ -64,14 +66,19 @@ func (c *core) watchPresence(at topic, s *channelState) {
 }
 
 func (c *core) tracked(m presence.Tracked) {
+	at := topic{m.Room.Channel, m.Room.Private}
 	if m.Err == nil {
+		if m.Ref != "" {
+			c.host.reply(PresenceTracked{Channel: at.name, Private: at.private, Ref: m.Ref})
+		}
 		return
 	}
-	at := topic{m.Room.Channel, m.Room.Private}
 	if s := c.channels[at]; s != nil {
 		delete(s.keys, m.Key)
 	}
-	c.refuseErr(m.Err, at.refused())
+	refused := at.refused()
+	refused.Ref = m.Ref
+	c.refuseErr(m.Err, refused)
 }
 
 func (c *core) untrack(m Untrack) {
@@ -102,6 +109,6 @@ func (c *core) roomEnded(at topic) {
 	}
 	c.host.watch(c.roomKey(at), s.codec)
 	for key, state := range s.keys {
-		c.host.track(c.roomKey(at), key, state)
+		c.host.track(c.roomKey(at), Track{Key: key, State: state})
 	}
 }

@@ -54,6 +54,7 @@ type local struct {
 type pending struct {
 	step  Change
 	owner kernel.Ref // zero when nobody waits for Tracked
+	ref   string     // of the Track
 }
 
 func newLocal(key Key, router *routerShared) *local {
@@ -139,7 +140,7 @@ func (l *local) track(c *kernel.Context, t Track) {
 	}
 	keys[t.Key] = t.Conn
 	meta := &Meta{Ref: rand.Text()[:16], Node: l.router.node, Conn: t.Conn, Key: t.Key, State: t.State}
-	l.queue(c, pending{step: Change{New: meta}, owner: t.Owner})
+	l.queue(c, pending{step: Change{New: meta}, owner: t.Owner, ref: t.Ref})
 }
 
 func (l *local) untrack(c *kernel.Context, owner kernel.Ref, key string) {
@@ -179,7 +180,7 @@ func (l *local) queue(c *kernel.Context, p pending) {
 func (l *local) answer(p pending, err error) {
 	if !p.owner.IsZero() {
 		// An owner that cannot take this is closing.
-		_ = p.owner.Tell(Tracked{Room: l.key, Key: p.step.New.Key, Err: err})
+		_ = p.owner.Tell(Tracked{Room: l.key, Key: p.step.New.Key, Ref: p.ref, Err: err})
 	}
 }
 

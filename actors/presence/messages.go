@@ -54,12 +54,14 @@ type Track struct {
 	Conn, Key string
 	// State is any JSON value.
 	State json.RawMessage
+	// Ref comes back with Tracked.
+	Ref string
 }
 
 // Tracked tells the owner how its Track ended.
 type Tracked struct {
-	Room Key
-	Key  string
+	Room     Key
+	Key, Ref string
 	// Err is a coded fault when the room did not take the state.
 	Err error
 }

@@ -154,6 +154,10 @@ func (native) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 
 // AppendReply appends the answer to a request.
 func (native) AppendReply(dst []byte, r connection.Reply) []byte {
+	switch r.(type) {
+	case connection.PresenceTracked, connection.TokenExpired:
+		return dst // neither is asked for in this dialect
+	}
 	dst, start := beginFrame(dst)
 	switch r := r.(type) {
 	case connection.Refused:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
@@ -67,7 +68,7 @@ func refuse(code fault.Code, message string, m *incoming) connection.Refuse {
 	return connection.Refuse{Refused: r}
 }
 
-func (native) refuse(payload []byte, code fault.Code, message string) connection.Refuse {
+func (native) refuse(_ byte, payload []byte, code fault.Code, message string) any {
 	var m incoming
 	// What cannot be read has no ids to repeat.
 	_ = json.Unmarshal(payload, &m)
@@ -76,7 +77,11 @@ func (native) refuse(payload []byte, code fault.Code, message string) connection
 
 // parse turns a client's message into one for its connection actor; nil for
 // messages that need no answer.
-func (native) parse(payload []byte) any {
+func (native) parse(opcode byte, payload []byte) any {
+	if opcode == opBinary && !utf8.Valid(payload) {
+		// It would reach others in a text frame, and they would close for it.
+		return refuse(fault.InvalidMessage, "invalid message: not UTF-8", nil)
+	}
 	if tooDeep(payload, maxDepth) {
 		return refuse(fault.JSONTooDeep, fmt.Sprintf("message nests deeper than %d levels", maxDepth), nil)
 	}

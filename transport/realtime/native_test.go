@@ -57,7 +57,7 @@ func TestNativeMessages(t *testing.T) {
 		{`{"type":"broadcast","payload":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`, `Refuse JSON_TOO_DEEP message nests deeper than 64 levels`},
 	}
 	for _, test := range tests {
-		if got := show(native{}.parse([]byte(test.in))); got != test.want {
+		if got := show(native{}.parse(opText, []byte(test.in))); got != test.want {
 			t.Errorf("%s\n got  %s\n want %s", test.in, got, test.want)
 		}
 	}
@@ -93,7 +93,7 @@ func show(msg any) string {
 
 // TestErrorsNameTheRequest: an error says which request it answers.
 func TestErrorsNameTheRequest(t *testing.T) {
-	r := native{}.parse([]byte(`{"type":"subscribe","channel":"c","messageId":"m","config":{"table":"t","filter":"x"}}`)).(connection.Refuse)
+	r := native{}.parse(opText, []byte(`{"type":"subscribe","channel":"c","messageId":"m","config":{"table":"t","filter":"x"}}`)).(connection.Refuse)
 	if r.Refused.Channel != "c" || r.Refused.MessageID != "m" {
 		t.Errorf("got %+v", r.Refused)
 	}
@@ -103,7 +103,7 @@ func FuzzNativeParse(f *testing.F) {
 	f.Add([]byte(`{"type":"subscribe","channel":"table:a.b","config":{"table":"t","filter":"a=in.(1,2)"}}`))
 	f.Add([]byte(`{"type":"presence","channel":"c","event":"track","payload":{"key":"k","state":{}}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		switch m := (native{}).parse(b).(type) {
+		switch m := (native{}).parse(opText, b).(type) {
 		case connection.Refuse:
 			if m.Refused.Code == "" || m.Refused.Message == "" {
 				t.Fatalf("%q refused without saying why", b)

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -26,20 +25,36 @@ var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 // parser turns messages of one wire dialect into messages of actors/connection.
 type parser interface {
 	connection.Dialect
-	// parse never fails: what it does not understand becomes a connection.Refuse.
-	// accessToken is the one message that the socket handles itself.
-	parse(payload []byte) any
+	// parse never fails: what it does not understand becomes a message by which the
+	// connection refuses it. The opcode is that of text or binary messages; text is
+	// UTF-8. A nil needs no answer; see also tokenMessage and joinMessage.
+	parse(opcode byte, payload []byte) any
 	// refuse is parse for a message that is not to be done; the answer says which
 	// one it was.
-	refuse(payload []byte, code fault.Code, message string) connection.Refuse
+	refuse(opcode byte, payload []byte, code fault.Code, message string) any
 	// ping is sent every turn of the wheel: a client that is there answers it.
 	ping() *delivery.Frame
 	// heartbeat is sent every second turn of the wheel; nil for none.
 	heartbeat() *delivery.Frame
 }
 
+// tokenMessage is a message that shows a token, which the socket checks before the
+// connection gets the message.
+type tokenMessage interface {
+	// shown is the token, empty for none.
+	shown() string
+	// judged is the message for the connection, with who the token stands for.
+	judged(connection.RefreshToken) any
+}
+
+// joinMessage is a message that counts as a join.
+type joinMessage interface{ joins() bool }
+
 // accessToken is a client's wish to act under another token.
 type accessToken struct{ token string }
+
+func (a accessToken) shown() string                        { return a.token }
+func (a accessToken) judged(r connection.RefreshToken) any { return r }
 
 // socket is one client's connection: its read side, and the way to its actor.
 type socket struct {
@@ -143,27 +158,31 @@ func (k *socket) message(opcode byte, payload []byte) {
 	if k.actor.IsZero() {
 		return
 	}
-	if opcode == opBinary && !utf8.Valid(payload) {
-		// It would reach others in a text frame, and they would close for it.
-		k.tell(refuse(fault.InvalidMessage, "invalid message: not UTF-8", nil))
-		return
-	}
 	if k.messages != nil && !k.messages.Allow() {
-		k.tell(k.parser.refuse(payload, fault.RateLimitExceeded, "too many messages on this connection"))
+		k.tell(k.parser.refuse(opcode, payload, fault.RateLimitExceeded, "too many messages on this connection"))
 		return
 	}
-	msg := k.parser.parse(payload)
-	switch m := msg.(type) {
-	case accessToken:
-		msg = k.verify(m.token)
-	case connection.SubscribeTable, connection.SubscribeChannel:
-		if k.joins != nil && !k.joins.Allow() {
-			msg = k.parser.refuse(payload, fault.RateLimitExceeded, "too many subscriptions at once on this connection")
-		}
+	msg := k.parser.parse(opcode, payload)
+	if joins(msg) && k.joins != nil && !k.joins.Allow() {
+		msg = k.parser.refuse(opcode, payload, fault.RateLimitExceeded, "too many subscriptions at once on this connection")
+	}
+	if m, ok := msg.(tokenMessage); ok && m.shown() != "" {
+		msg = m.judged(k.verify(m.shown()))
 	}
 	if msg != nil {
 		k.tell(msg)
 	}
+}
+
+// joins tells whether a message counts as a join.
+func joins(msg any) bool {
+	switch m := msg.(type) {
+	case connection.SubscribeTable, connection.SubscribeChannel:
+		return true
+	case joinMessage:
+		return m.joins()
+	}
+	return false
 }
 
 // verify checks a new token on the reader's goroutine: what the client sends

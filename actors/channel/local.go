@@ -1,9 +1,11 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"hash/maphash"
+	"hash/fnv"
+	"io"
 	"strconv"
 	"time"
 
@@ -287,11 +289,11 @@ func (l *local) lost(reason string) {
 }
 
 func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
-	m := &message{Event: p.Event, MessageID: p.MessageID, Sender: p.Sender, Payload: p.Payload}
+	m := &message{Event: p.Event, MessageID: p.MessageID, Sender: p.Sender, ID: p.ID, Payload: p.Payload}
 	if p.Raw != nil {
 		m.Payload, m.Raw = p.Raw, true
 	}
-	m.Identity = l.identity(m)
+	m.Identity = l.identity(m, cmp.Or(p.Scope, p.Sender))
 	o := outgoing{
 		message: m, messageID: p.MessageID, replyTo: p.ReplyTo, request: request,
 	}
@@ -306,19 +308,21 @@ func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
 
 // identity is by what the home recognises a message that it is asked to number
 // again. A client that repeats a message under its id has published it once; the
-// same id with other contents is another message. Ids mean nothing between
-// publishers that have no connection.
-func (l *local) identity(m *message) string {
-	if m.MessageID == "" || m.Sender == "" {
+// same id with other contents is another message. The repetition may come to another
+// node, so nothing of this node is part of it.
+func (l *local) identity(m *message, scope string) string {
+	switch {
+	case m.ID != "":
+		return "\x00" + m.ID
+	case m.MessageID == "" || scope == "":
 		l.serial++
 		return l.nonce + strconv.FormatUint(l.serial, 36)
 	}
-	var h maphash.Hash
-	h.SetSeed(l.router.seed)
-	_, _ = h.WriteString(m.Event) // never fails
-	_ = h.WriteByte(0)
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, m.Event) // never fails
+	_, _ = h.Write([]byte{0})
 	_, _ = h.Write(m.Payload)
-	return m.Sender + "\x00" + m.MessageID + "\x00" + strconv.FormatUint(h.Sum64(), 36)
+	return scope + "\x00" + m.MessageID + "\x00" + strconv.FormatUint(h.Sum64(), 36)
 }
 
 func (l *local) answer(o outgoing, p Published) {

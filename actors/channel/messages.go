@@ -87,11 +87,16 @@ type Publish struct {
 	// bytes that are not JSON.
 	Payload json.RawMessage
 	Raw     []byte
-	// MessageID makes the message idempotent for its sender: a message with an
-	// id that the same sender used lately is acked again and not sent again.
+	// MessageID makes the message idempotent within Scope: a message with an id and
+	// contents that were used lately is acked again and not sent again.
 	MessageID string
+	// Scope names whose id it is; empty means Sender's.
+	Scope string
 	// Sender is the connection id of the publisher, empty for the server.
 	Sender string
+	// ID is the message's id in realtime.messages, empty when it is not kept there.
+	// A message with one is sent once, whoever publishes it.
+	ID string
 	// ReplyTo is told Published; zero for nobody.
 	ReplyTo kernel.Ref
 }

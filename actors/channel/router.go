@@ -1,8 +1,6 @@
 package channel
 
 import (
-	"hash/maphash"
-
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/fault"
 )
@@ -21,7 +19,6 @@ type Router struct {
 type routerShared struct {
 	placement kernel.Placement
 	self      kernel.Ref
-	seed      maphash.Seed // of the contents of messages with an id
 }
 
 type entry struct {
@@ -83,7 +80,7 @@ func (r *Router) Receive(c *kernel.Context, msg any) {
 
 func (r *Router) start(c *kernel.Context) {
 	r.channels, r.byRef = map[Key]*entry{}, map[kernel.Ref]Key{}
-	r.shared = &routerShared{placement: r.placement, self: c.Self(), seed: maphash.MakeSeed()}
+	r.shared = &routerShared{placement: r.placement, self: c.Self()}
 	r.placement.RegisterService(Service, c.Self())
 	self := c.Self()
 	r.unwatch = r.nodes.Watch(func([]kernel.NodeID) {

@@ -11,10 +11,14 @@ import (
 	"fluxbase/actors/presence"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/message"
 )
 
 // subscribeTimeout bounds how long a table subscription may take to become live.
 const subscribeTimeout = 15 * time.Second
+
+// authorizeTimeout bounds a question to the policies of a private channel.
+const authorizeTimeout = 10 * time.Second
 
 // clientBacklog is the number of messages beyond which Accepts tells the transport
 // to stop reading from the client. The mailbox has room for much more: the answers
@@ -236,9 +240,35 @@ func (a *actor) leave(k channel.Key) {
 
 func (a *actor) publish(p channel.Publish) {
 	p.ReplyTo = a.self
-	if err := a.rooms[p.Key].Tell(p); err != nil {
+	ref := a.rooms[p.Key]
+	if ref.IsZero() {
+		ref = a.services.Channels // of a private channel that it may write and not hear
+	}
+	if err := ref.Tell(p); err != nil {
 		a.core.published(channel.Published{Key: p.Key, MessageID: p.MessageID, Err: fault.From(err)})
 	}
+}
+
+func (a *actor) authorize(name string, attempt int, e message.Extension) {
+	policies, c := a.services.Messages, a.core.caller
+	a.context.Go(authorizeTimeout, func(ctx context.Context) (any, error) {
+		if policies == nil {
+			return nil, fault.New(fault.FeatureDisabled, "this server has no private channels")
+		}
+		if e == "" {
+			return policies.Readable(ctx, c, name)
+		}
+		may, err := policies.Writable(ctx, c, name, e)
+		return message.Access{Broadcast: may, Presence: may}, err
+	}, func(c *kernel.Context, res any, err error) {
+		a.context = c
+		if !a.core.ended {
+			access, _ := res.(message.Access)
+			a.core.authorized(name, attempt, access, err)
+			a.settle()
+		}
+		a.context = nil
+	})
 }
 
 func (a *actor) watch(k presence.Key, codec delivery.Codec) {

@@ -8,6 +8,7 @@ import (
 	"fluxbase/actors/delivery"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/message"
 )
 
 // topic names one of the connection's channels.
@@ -39,7 +40,19 @@ type channelState struct {
 	// watching presences of the channel, and the keys tracked there.
 	watching bool
 	keys     map[string]json.RawMessage
+	// gate is used for private channels only.
+	gate gate
 }
+
+// wantsPresences tells whether the client is to get the presences of the channel
+// without showing any.
+func (s *channelState) wantsPresences(at topic) bool {
+	return s.presences == PresencesWanted || s.presences == PresencesByName && followsPresence(at.name)
+}
+
+// listens tells whether the connection is a member of the channel: those who may
+// only see the presences of a private one are not.
+func (s *channelState) listens(at topic) bool { return !at.private || s.gate.read.Broadcast }
 
 func (c *core) subscribeChannel(m SubscribeChannel) {
 	if m.Channel == "" {
@@ -67,18 +80,19 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 // subscribed acknowledges first and sends the presences after.
 func (c *core) subscribed(at topic, s *channelState) {
 	c.host.reply(ChannelSubscribed{Channel: at.name, Private: at.private})
-	if s.presences == PresencesWanted || s.presences == PresencesByName && followsPresence(at.name) {
+	if s.wantsPresences(at) {
 		c.watchPresence(at, s)
 	}
 }
 
-// authorize decides who may enter a channel and publish there. Ordinary channels
-// are open to everybody who got a connection.
+// authorize decides by the name who may enter a channel and publish there. Ordinary
+// channels are open to everybody who got a connection; of private ones the policies
+// decide then.
 func (c *core) authorize(at topic, publish bool) error {
 	privileged := c.caller.HasRole(caller.Admin, caller.InstanceAdmin, caller.Service, caller.TenantService)
 	switch {
-	case at.private:
-		return fault.New(fault.FeatureDisabled, "this server has no private channels")
+	case c.limits.PrivateOnly && !at.private && !serverChannel(at.name):
+		return fault.New(fault.AccessDenied, "this server has private channels only")
 	case strings.HasPrefix(at.name, "realtime:admin:") && !privileged:
 		return fault.New(fault.AdminRequired, "admin access required to subscribe to admin channels")
 	case strings.HasPrefix(at.name, "fluxbase:") && !privileged:
@@ -88,6 +102,11 @@ func (c *core) authorize(at topic, publish bool) error {
 		return fault.New(fault.AdminRequired, "admin access required to subscribe to server channels")
 	}
 	return nil
+}
+
+// serverChannel tells whether a channel carries the server's own messages.
+func serverChannel(name string) bool {
+	return strings.HasPrefix(name, "realtime:admin:") || strings.HasPrefix(name, "fluxbase:")
 }
 
 // followsPresence tells whether subscribing to a channel also brings the
@@ -120,7 +139,11 @@ func (c *core) enter(at topic, codec delivery.Codec) (*channelState, error) {
 	}
 	s := &channelState{codec: codec}
 	c.channels[at] = s
-	c.host.join(c.channelKey(at), codec)
+	if at.private {
+		c.askPolicies(at, s, "")
+	} else {
+		c.host.join(c.channelKey(at), codec)
+	}
 	return s, nil
 }
 
@@ -134,6 +157,11 @@ func (c *core) joined(at topic, err error) {
 		c.notJoined(at, s, err)
 		return
 	}
+	c.entered(at, s)
+}
+
+// entered does what waited for the channel.
+func (c *core) entered(at topic, s *channelState) {
 	s.joined = true
 	if s.asked {
 		s.asked = false
@@ -152,19 +180,20 @@ func (c *core) notJoined(at topic, s *channelState, err error) {
 	if s.watching {
 		c.host.unwatch(c.roomKey(at))
 	}
-	if s.asked || len(s.queued) == 0 {
+	if s.asked || len(s.queued)+len(s.gate.waiting) == 0 {
 		c.refuseErr(err, at.refused())
 	}
 	for _, p := range s.queued {
 		c.refuseErr(err, at.refusedMessage(p.MessageID))
 	}
+	c.abandon(at, s.gate.waiting, err)
 }
 
 // channelEnded joins again a channel whose actor failed. What was published
 // meanwhile is gone, and the client is told.
 func (c *core) channelEnded(at topic) {
 	s := c.channels[at]
-	if s == nil {
+	if s == nil || !s.listens(at) {
 		return
 	}
 	s.joined = false
@@ -178,11 +207,18 @@ func (c *core) dropChannel(at topic) {
 		return
 	}
 	delete(c.channels, at)
-	if s.joined {
+	if s.joined && s.listens(at) {
 		c.host.leave(c.channelKey(at))
 	}
 	if s.watching {
 		c.host.unwatch(c.roomKey(at))
+	}
+	if !c.ended {
+		left := fault.New(fault.Canceled, "the channel was left")
+		for _, p := range s.queued {
+			c.refuseErr(left, at.refusedMessage(p.MessageID))
+		}
+		c.abandon(at, s.gate.waiting, left)
 	}
 }
 
@@ -203,6 +239,9 @@ func (c *core) broadcast(m Broadcast) {
 	s, err := c.enter(at, nil)
 	if err != nil {
 		c.refuseErr(err, at.refusedMessage(m.MessageID))
+		return
+	}
+	if !c.passes(at, s, message.Broadcast, m, at.refusedMessage(m.MessageID)) {
 		return
 	}
 	p := channel.Publish{

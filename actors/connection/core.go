@@ -8,6 +8,7 @@ import (
 	"fluxbase/actors/presence"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/message"
 )
 
 // maxQueued is the number of messages that may wait for a channel to be joined. What
@@ -27,6 +28,9 @@ type host interface {
 	track(k presence.Key, t Track)
 	untrack(k presence.Key, key string)
 	unwatch(k presence.Key)
+	// authorize asks what the caller may read in a private channel, or whether it may
+	// write to an extension of it. authorized is called with the answer, later.
+	authorize(channel string, attempt int, e message.Extension)
 	// identified says that the caller is another one now.
 	identified(c caller.Caller)
 	// expireAt asks for expire at a time; zero for never.
@@ -213,10 +217,13 @@ func (c *core) refreshToken(m RefreshToken) {
 
 // reconsider judges everything again for the new caller.
 func (c *core) reconsider() {
-	for at := range c.channels {
-		if err := c.authorize(at, false); err != nil {
+	for at, s := range c.channels {
+		switch err := c.authorize(at, false); {
+		case err != nil:
 			c.dropChannel(at)
 			c.refuseErr(err, at.refused())
+		case at.private:
+			c.reconsiderPrivate(at, s)
 		}
 	}
 	for id, t := range c.tables {
@@ -237,6 +244,11 @@ func (c *core) settle() {
 	}
 	for _, t := range c.tables {
 		if t.judging {
+			return
+		}
+	}
+	for _, s := range c.channels {
+		if s.gate.judging {
 			return
 		}
 	}

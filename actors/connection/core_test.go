@@ -16,6 +16,7 @@ import (
 	"fluxbase/actors/presence"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/message"
 )
 
 // script records what a core makes happen.
@@ -54,9 +55,12 @@ func (s *script) watch(k presence.Key, _ delivery.Codec)            { s.note("wa
 func (s *script) track(k presence.Key, t Track)                     { s.note("track %s %s", k, t.Key) }
 func (s *script) untrack(k presence.Key, key string)                { s.note("untrack %s %s", k, key) }
 func (s *script) unwatch(k presence.Key)                            { s.note("unwatch %s", k) }
-func (s *script) identified(c caller.Caller)                        { s.note("identified %s", c.UserID) }
-func (s *script) expireAt(t time.Time)                              { s.note("expire %v", !t.IsZero()) }
-func (s *script) end(e End)                                         { s.ended++; s.note("end %d", e.Code) }
+func (s *script) authorize(name string, n int, e message.Extension) {
+	s.note("authorize %s/%d %s", name, n, e)
+}
+func (s *script) identified(c caller.Caller) { s.note("identified %s", c.UserID) }
+func (s *script) expireAt(t time.Time)       { s.note("expire %v", !t.IsZero()) }
+func (s *script) end(e End)                  { s.ended++; s.note("end %d", e.Code) }
 
 func (s *script) take() string {
 	out := strings.Join(s.log, " | ")

@@ -5,6 +5,7 @@ import (
 
 	"fluxbase/actors/presence"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/message"
 )
 
 func (c *core) roomKey(at topic) presence.Key {
@@ -40,6 +41,9 @@ func (c *core) track(m Track) {
 		c.refuseErr(err, refused)
 		return
 	}
+	if !c.passes(at, s, message.Presence, m, refused) {
+		return
+	}
 	c.watchPresence(at, s)
 	if s.keys == nil {
 		s.keys = map[string]json.RawMessage{}
@@ -59,7 +63,7 @@ func (c *core) tracking() (n int) {
 }
 
 func (c *core) watchPresence(at topic, s *channelState) {
-	if !s.watching {
+	if !s.watching && (!at.private || s.gate.read.Presence) {
 		s.watching = true
 		c.host.watch(c.roomKey(at), s.codec)
 	}
@@ -93,6 +97,10 @@ func (c *core) untrack(m Untrack) {
 	}
 	s := c.channels[at]
 	if s == nil {
+		return
+	}
+	if at.private && s.gate.attempt != 0 {
+		c.wait(at, s, message.Presence, m, at.refused()) // behind what it takes back
 		return
 	}
 	if _, ours := s.keys[m.Key]; ours {

@@ -5,6 +5,8 @@ import (
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
+	"fluxbase/persistence/caller"
+	"fluxbase/persistence/message"
 	"fluxbase/persistence/query"
 )
 
@@ -14,6 +16,8 @@ type Services struct {
 	Channels, Presence kernel.Ref
 	// Tables is the tenant's feed of table changes.
 	Tables Tables
+	// Messages says who may use private channels; nil when there are none.
+	Messages Messages
 	// Hold, unless it is nil, is called when the socket begins, and what it returns
 	// when it has ended: whoever gave the services keeps them for that long.
 	Hold func() (release func())
@@ -43,6 +47,14 @@ type Tables interface {
 	Unsubscribe(subscriber kernel.Ref, id string)
 }
 
+// Messages asks the policies on realtime.messages; *message.Store does.
+type Messages interface {
+	// Readable tells what a caller may read in a private channel.
+	Readable(ctx context.Context, c caller.Caller, channel string) (message.Access, error)
+	// Writable tells whether it may write there.
+	Writable(ctx context.Context, c caller.Caller, channel string, e message.Extension) (bool, error)
+}
+
 // Limits bound one connection. Zero means the default, negative no limit.
 type Limits struct {
 	// Channels is the number of channels; default 100.
@@ -54,6 +66,8 @@ type Limits struct {
 	Presences int
 	// PresenceBytes is the size of a presence state; default 16 KB.
 	PresenceBytes int
+	// PrivateOnly refuses public channels, except the server's own.
+	PrivateOnly bool
 }
 
 func (l Limits) orDefault() Limits {

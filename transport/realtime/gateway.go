@@ -34,6 +34,8 @@ type Options struct {
 	Tokens Tokens
 	// Services gives what connections of a tenant talk to.
 	Services func(ctx context.Context, tenant string) (connection.Services, error)
+	// PrivateOnly refuses messages to public channels over HTTP.
+	PrivateOnly bool
 	// Disabled answers every request with FEATURE_DISABLED.
 	Disabled bool
 	// Writers is the number of writer loops; default one per core.

@@ -1,11 +1,8 @@
 package realtime
 
 import (
-	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"fluxbase/actors/channel"
 	"fluxbase/actors/connection"
@@ -129,62 +126,4 @@ func number(r *route.Request, name string, standard, most int) (int, error) {
 		return 0, fault.Newf(fault.InvalidInput, "%s must be a number that is not negative", name)
 	}
 	return min(n, most), nil
-}
-
-// broadcastBody is what POST /api/v1/realtime/broadcast takes: a message that
-// goes out as the event "broadcast", or an event with its payload.
-type broadcastBody struct {
-	Channel   string          `json:"channel"`
-	Message   json.RawMessage `json:"message"`
-	Event     string          `json:"event"`
-	Payload   json.RawMessage `json:"payload"`
-	MessageID string          `json:"messageId"`
-}
-
-type broadcastView struct {
-	Success    bool   `json:"success"`
-	Channel    string `json:"channel"`
-	Recipients int    `json:"recipients"`
-}
-
-func (g *Gateway) broadcast(r *route.Request) error {
-	if err := g.enabled(); err != nil {
-		return err
-	}
-	var body broadcastBody
-	if err := r.Decode(&body); err != nil {
-		return err
-	}
-	payload := body.Payload
-	if payload == nil {
-		payload = body.Message
-	}
-	if payload == nil {
-		payload = json.RawMessage("null")
-	}
-	if body.Event == "" {
-		body.Event = "broadcast"
-	}
-	switch {
-	case body.Channel == "":
-		return fault.New(fault.MissingRequiredField, "Channel is required")
-	case !utf8.Valid(payload):
-		return fault.New(fault.InvalidRequestBody, "Message is not valid UTF-8")
-	case reserved(body.Channel) && !mayAdminister(r.Caller()):
-		return fault.New(fault.AdminRequired, "Admin access required to publish to this channel")
-	}
-	p := channel.Publish{
-		Key:   channel.Key{Tenant: r.Caller().Tenant, Name: body.Channel},
-		Event: body.Event, Payload: payload, MessageID: body.MessageID,
-	}
-	published, err := kernel.Ask[channel.Published](r.Context(), g.o.Channels, p)
-	if err != nil {
-		return err
-	}
-	return r.JSON(200, broadcastView{Success: true, Channel: body.Channel, Recipients: published.Recipients})
-}
-
-// reserved tells whether a channel carries the server's own messages.
-func reserved(name string) bool {
-	return strings.HasPrefix(name, "realtime:admin:") || strings.HasPrefix(name, "fluxbase:")
 }

@@ -7,7 +7,10 @@ import "time"
 type Realtime struct {
 	Enabled bool `key:"enabled" default:"true"`
 	// CursorKey seals the positions that clients resume from: exactly 32 bytes.
-	CursorKey              Secret        `key:"cursor_key"`
+	CursorKey Secret `key:"cursor_key"`
+	// PrivateOnly refuses public channels: only policies on realtime.messages open
+	// one.
+	PrivateOnly            bool          `key:"private_only" default:"false"`
 	MaxConnections         int           `key:"max_connections" default:"50000"`
 	MaxConnectionsPerUser  int           `key:"max_connections_per_user" default:"10"`
 	MaxConnectionsPerIP    int           `key:"max_connections_per_ip" default:"20"`

@@ -37,6 +37,7 @@ func (s *Server) openSockets(context.Context) error {
 		Admission: connection.Admission{Total: c.MaxConnections, PerUser: c.MaxConnectionsPerUser, PerIP: c.MaxConnectionsPerIP},
 		Limits: connection.Limits{
 			Channels: c.Limits.MaxChannels, Subscriptions: c.Limits.MaxSubscriptions, PresenceBytes: int(c.Limits.MaxPresenceBytes),
+			PrivateOnly: c.PrivateOnly,
 		},
 		Revoked: s.verifier.Revoked,
 	}))
@@ -51,6 +52,7 @@ func (s *Server) openSockets(context.Context) error {
 		Tenants:           s.tenants,
 		Tokens:            s.verifier,
 		Services:          s.servicesOf,
+		PrivateOnly:       c.PrivateOnly,
 		Disabled:          !s.realtimeServed(),
 		QueueBytes:        int(c.ClientQueueBytes),
 		QueueMessages:     c.ClientMessageQueueSize,
@@ -90,6 +92,7 @@ func (s *Server) servicesOf(ctx context.Context, id string) (connection.Services
 		Channels: s.sockets.channels,
 		Presence: s.sockets.presence,
 		Tables:   follower{t.Parts.feed},
+		Messages: t.Parts.messages,
 		Hold:     t.Hold,
 	}, nil
 }

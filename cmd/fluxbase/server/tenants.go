@@ -14,6 +14,7 @@ import (
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/message"
 	"fluxbase/persistence/tenancy"
 	"fluxbase/transport/route"
 )
@@ -23,6 +24,7 @@ type tenantParts struct {
 	route    route.Tenant
 	database *db.Database
 	feed     kernel.Ref
+	messages *message.Store
 }
 
 // tenants is the directory in the form that transport asks for.
@@ -89,6 +91,7 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 	p := &tenantParts{
 		route:    route.Tenant{ID: info.ID, Slug: info.Slug, Default: info.Default, Catalog: schema},
 		database: database,
+		messages: message.New(database),
 	}
 	unwatch := schema.Watch(func(*catalog.Snapshot) { database.ForgetStatements() })
 	closing := func() {

@@ -333,8 +333,8 @@ func TestHTTPEndpoints(t *testing.T) {
 	}{
 		{"no upgrade", "GET", "/realtime", "", "", 426, `UPGRADE_REQUIRED`},
 		{"bad token", "GET", "/realtime", "forged", "", 401, `INVALID_TOKEN`},
-		{"message", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"news","message":{"n":1}}`, 200, `{"success":true,"channel":"news","recipients":1}`},
-		{"event", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"news","event":"flash","payload":2}`, 200, `{"success":true,"channel":"news","recipients":1}`},
+		{"message", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"news","message":{"n":1}}`, 200, `{"success":true,"channel":"news","recipients":1,"epoch":`},
+		{"event", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"news","event":"flash","payload":2}`, 200, `{"success":true,"channel":"news","recipients":1,"epoch":`},
 		{"nobody there", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"empty","message":1}`, 200, `"recipients":0`},
 		{"no channel", "POST", "/api/v1/realtime/broadcast", "user:b", `{"message":1}`, 400, `Channel is required`},
 		{"server channel", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"fluxbase:x","message":1}`, 403, `ADMIN_REQUIRED`},

@@ -200,7 +200,7 @@ func (a *actor) subscriber(codec delivery.Codec) delivery.Subscriber {
 func (a *actor) tableSubscription(id string, t SubscribeTable) TableSubscription {
 	return TableSubscription{
 		ID: id, Subscriber: a.subscriber(nil), Schema: t.Schema, Table: t.Table,
-		Event: t.Event, Condition: t.Condition,
+		Event: t.Event, Condition: t.Condition, Cursor: t.Cursor, Snapshot: t.Snapshot,
 	}
 }
 
@@ -208,16 +208,19 @@ func (a *actor) subscribeTable(id string, attempt int, t SubscribeTable) {
 	s := a.tableSubscription(id, t)
 	tables := a.services.Tables
 	a.context.Go(subscribeTimeout, func(ctx context.Context) (any, error) {
-		return nil, tables.Subscribe(ctx, s)
-	}, func(c *kernel.Context, _ any, err error) {
+		return tables.Subscribe(ctx, s)
+	}, func(c *kernel.Context, res any, err error) {
 		a.context = c
 		if !a.core.ended {
-			a.core.tableAnswered(id, attempt, err)
+			begun, _ := res.(Beginning) // none when err is set
+			a.core.tableAnswered(id, attempt, begun, err)
 			a.settle()
 		}
 		a.context = nil
 	})
 }
+
+func (a *actor) beginTable(id string) { a.services.Tables.Begin(a.self, id) }
 
 func (a *actor) unsubscribeTable(id string) { a.services.Tables.Unsubscribe(a.self, id) }
 

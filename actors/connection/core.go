@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"errors"
 	"time"
 
 	"fluxbase/actors/channel"
@@ -20,6 +21,7 @@ type host interface {
 	reply(r Reply)
 	tableID(t SubscribeTable, ordinal int) string
 	subscribeTable(id string, attempt int, t SubscribeTable)
+	beginTable(id string)
 	unsubscribeTable(id string)
 	join(k channel.Key, codec delivery.Codec)
 	leave(k channel.Key)
@@ -60,6 +62,8 @@ type tableState struct {
 	// same id that was ended before it came.
 	attempt int
 	live    bool // acknowledged
+	// unresumed is why the cursor was no good; a snapshot stands in for it.
+	unresumed string
 	// asking: an answer is on its way. One question is asked at a time, so that
 	// the last one to take effect is that of the last caller.
 	asking bool
@@ -130,7 +134,7 @@ func (c *core) ask(id string, t *tableState) {
 
 // tableAnswered takes the feed's answer: to the first request, or to the one
 // that was repeated for a new caller.
-func (c *core) tableAnswered(id string, attempt int, err error) {
+func (c *core) tableAnswered(id string, attempt int, begun Beginning, err error) {
 	t := c.tables[id]
 	if t != nil && t.attempt != attempt {
 		return // the later one has an answer of its own
@@ -145,19 +149,35 @@ func (c *core) tableAnswered(id string, attempt int, err error) {
 		c.ask(id, t)
 		return
 	}
+	var gone *delivery.ResumeError
+	if errors.As(err, &gone) && t.request.Snapshot != nil {
+		t.unresumed, t.request.Cursor = gone.Reason, ""
+		c.ask(id, t)
+		return
+	}
 	t.asking, t.judging = false, false
 	switch {
 	case err != nil:
 		// What was refused to the new caller still runs for the one before.
 		delete(c.tables, id)
 		c.host.unsubscribeTable(id)
+		if gone != nil {
+			c.host.reply(ResumeFailed{Channel: t.request.Channel, SubscriptionID: id, Reason: gone.Reason, Message: gone.Message})
+			break
+		}
 		c.refuseErr(err, Refused{Channel: t.request.Channel, SubscriptionID: id})
 	case !t.live:
 		t.live = true
 		c.host.reply(TableSubscribed{
 			Channel: t.request.Channel, SubscriptionID: id, Schema: t.request.Schema,
 			Table: t.request.Table, Event: t.request.Event, Filter: t.request.Filter,
+			Cursor: begun.Cursor, Snapshot: begun.Snapshot, Unresumed: t.unresumed,
 		})
+		// From here on the subscription only ever goes on.
+		t.request.Cursor, t.request.Snapshot = "", nil
+		if begun.Waits {
+			c.host.beginTable(id)
+		}
 	}
 	c.settle()
 }

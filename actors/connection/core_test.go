@@ -45,16 +45,25 @@ func (s *script) reply(r Reply) {
 		s.note("%s %v", strings.TrimPrefix(fmt.Sprintf("%T", r), "connection."), r)
 	}
 }
-func (s *script) tableID(t SubscribeTable, n int) string            { return fmt.Sprintf("%s%d", t.Table, n) }
-func (s *script) subscribeTable(id string, n int, _ SubscribeTable) { s.note("follow %s/%d", id, n) }
-func (s *script) unsubscribeTable(id string)                        { s.note("unfollow %s", id) }
-func (s *script) join(k channel.Key, _ delivery.Codec)              { s.note("join %s", k) }
-func (s *script) leave(k channel.Key)                               { s.note("leave %s", k) }
-func (s *script) publish(p channel.Publish)                         { s.note("publish %s %s", p.Key, p.Payload) }
-func (s *script) watch(k presence.Key, _ delivery.Codec)            { s.note("watch %s", k) }
-func (s *script) track(k presence.Key, t Track)                     { s.note("track %s %s", k, t.Key) }
-func (s *script) untrack(k presence.Key, key string)                { s.note("untrack %s %s", k, key) }
-func (s *script) unwatch(k presence.Key)                            { s.note("unwatch %s", k) }
+func (s *script) tableID(t SubscribeTable, n int) string { return fmt.Sprintf("%s%d", t.Table, n) }
+func (s *script) subscribeTable(id string, n int, t SubscribeTable) {
+	if t.Snapshot != nil {
+		id += " with rows"
+	}
+	if t.Cursor != "" {
+		id += " from " + t.Cursor
+	}
+	s.note("follow %s/%d", id, n)
+}
+func (s *script) beginTable(id string)                   { s.note("begin %s", id) }
+func (s *script) unsubscribeTable(id string)             { s.note("unfollow %s", id) }
+func (s *script) join(k channel.Key, _ delivery.Codec)   { s.note("join %s", k) }
+func (s *script) leave(k channel.Key)                    { s.note("leave %s", k) }
+func (s *script) publish(p channel.Publish)              { s.note("publish %s %s", p.Key, p.Payload) }
+func (s *script) watch(k presence.Key, _ delivery.Codec) { s.note("watch %s", k) }
+func (s *script) track(k presence.Key, t Track)          { s.note("track %s %s", k, t.Key) }
+func (s *script) untrack(k presence.Key, key string)     { s.note("untrack %s %s", k, key) }
+func (s *script) unwatch(k presence.Key)                 { s.note("unwatch %s", k) }
 func (s *script) authorize(name string, n int, e message.Extension) {
 	s.note("authorize %s/%d %s", name, n, e)
 }
@@ -90,12 +99,12 @@ func TestCore(t *testing.T) {
 		{c.start, "expire false"},
 		// Tables.
 		{func() { c.subscribeTable(SubscribeTable{Channel: "x", Schema: "public", Table: "notes", Event: "*"}) }, "follow notes0/1"},
-		{func() { c.tableAnswered("notes0", 1, nil) }, "TableSubscribed {x notes0 public notes * }"},
+		{func() { c.tableAnswered("notes0", 1, Beginning{}, nil) }, "TableSubscribed {x notes0 public notes * }"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "other"}) }, "follow other0/2"},
-		{func() { c.tableAnswered("other0", 2, fault.New(fault.NotFound, "no")) }, "unfollow other0 | refused NOT_FOUND other0"},
+		{func() { c.tableAnswered("other0", 2, Beginning{}, fault.New(fault.NotFound, "no")) }, "unfollow other0 | refused NOT_FOUND other0"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "gone"}) }, "follow gone0/3"},
 		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "gone0"}) }, "unfollow gone0 | unsubscribed gone0"},
-		{func() { c.tableAnswered("gone0", 3, nil) }, "unfollow gone0"},
+		{func() { c.tableAnswered("gone0", 3, Beginning{}, nil) }, "unfollow gone0"},
 		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "another's"}) }, "unsubscribed another's"},
 		// Channels: what is sent while joining follows the join.
 		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("1")}) }, "join t/broadcast:r"},
@@ -138,19 +147,34 @@ func TestCore(t *testing.T) {
 		{func() { c.refreshToken(RefreshToken{Caller: user("b")}) }, "expire false | identified b | follow notes0/1"},
 		// The next caller's question waits for the answer to this one's.
 		{func() { c.refreshToken(RefreshToken{Caller: user("c")}) }, "expire false | identified c"},
-		{func() { c.tableAnswered("notes0", 1, nil) }, "follow notes0/1"},
-		{func() { c.tableAnswered("notes0", 1, nil) }, "TokenUpdated {} | TokenUpdated {}"},
+		{func() { c.tableAnswered("notes0", 1, Beginning{}, nil) }, "follow notes0/1"},
+		{func() { c.tableAnswered("notes0", 1, Beginning{}, nil) }, "TokenUpdated {} | TokenUpdated {}"},
 		// What the new caller may not have does not go on for the old one.
 		{func() { c.refreshToken(RefreshToken{Caller: user("d")}) }, "expire false | identified d | follow notes0/1"},
-		{func() { c.tableAnswered("notes0", 1, fault.New(fault.UnknownColumn, "no")) }, "unfollow notes0 | refused UNKNOWN_COLUMN xnotes0 | TokenUpdated {}"},
+		{func() { c.tableAnswered("notes0", 1, Beginning{}, fault.New(fault.UnknownColumn, "no")) }, "unfollow notes0 | refused UNKNOWN_COLUMN xnotes0 | TokenUpdated {}"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/4"},
 		{func() { c.refreshToken(RefreshToken{Caller: user("e")}) }, "expire false | identified e"},
 		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "notes0"}) }, "unfollow notes0 | TokenUpdated {} | unsubscribed notes0"},
+		// A subscription that resumes: nothing is sent before the acknowledgement.
+		{func() { c.subscribeTable(SubscribeTable{Table: "old", Cursor: "c"}) }, "follow old0 from c/5"},
+		{func() { c.tableAnswered("old0", 5, Beginning{Cursor: "c", Waits: true}, nil) }, "TableSubscribed { old0  old  c} | begin old0"},
+		{func() { c.refreshToken(RefreshToken{Caller: user("e2")}) }, "expire false | identified e2 | follow old0/5"},
+		{func() { c.tableAnswered("old0", 5, Beginning{}, nil) }, "TokenUpdated {}"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "old0"}) }, "unfollow old0 | unsubscribed old0"},
+		{func() { c.subscribeTable(SubscribeTable{Table: "old", Cursor: "c"}) }, "follow old0 from c/6"},
+		{func() { c.tableAnswered("old0", 6, Beginning{}, &delivery.ResumeError{Reason: delivery.TooOld}) }, "unfollow old0 | ResumeFailed { old0 too_old }"},
+		// Where rows may stand in for a cursor that is no good, they do.
+		{func() {
+			c.subscribeTable(SubscribeTable{Table: "old", Cursor: "c", Snapshot: &delivery.SnapshotRequest{}})
+		}, "follow old0 with rows from c/7"},
+		{func() { c.tableAnswered("old0", 7, Beginning{}, &delivery.ResumeError{Reason: delivery.TooOld}) }, "follow old0 with rows/7"},
+		{func() { c.tableAnswered("old0", 7, Beginning{Cursor: "d", Snapshot: true, Waits: true}, nil) }, "TableSubscribed { old0  old  d} | begin old0"},
+		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "old0"}) }, "unfollow old0 | unsubscribed old0"},
 		// A subscription that the feed ended is forgotten.
-		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/5"},
-		{func() { c.tableAnswered("notes0", 5, nil) }, "TableSubscribed { notes0  notes  }"},
+		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/8"},
+		{func() { c.tableAnswered("notes0", 8, Beginning{}, nil) }, "TableSubscribed { notes0  notes  }"},
 		{func() { c.tableEnded("notes0") }, ""},
-		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/6"},
+		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/9"},
 		{func() { c.expire(time.Now()) }, "refused EXPIRED_TOKEN  | end 4001"},
 		{func() { c.expire(time.Now()) }, ""},
 	} {
@@ -174,7 +198,7 @@ func TestCoreChosenIDs(t *testing.T) {
 	mine := SubscribeTable{ID: "mine", Schema: "public", Table: "notes", Event: "*"}
 	c.subscribeTable(mine)
 	c.subscribeTable(mine)
-	c.tableAnswered("mine", 1, nil)
+	c.tableAnswered("mine", 1, Beginning{}, nil)
 	c.unsubscribe(Unsubscribe{SubscriptionID: "mine"})
 	c.subscribeTable(mine)
 	want := "follow mine/1 | refused ALREADY_EXISTS mine | TableSubscribed { mine public notes * } | " +
@@ -195,7 +219,7 @@ func TestCoreOfASession(t *testing.T) {
 	c.door = &door
 	c.refreshToken(RefreshToken{Caller: user("a")})
 	c.subscribeTable(SubscribeTable{ID: "mine", Table: "notes"})
-	c.tableAnswered("mine", 1, nil)
+	c.tableAnswered("mine", 1, Beginning{}, nil)
 	c.subscribeChannel(SubscribeChannel{Channel: "lobby", Presences: PresencesUnwanted})
 	c.joined(topic{name: "lobby"}, nil)
 	c.track(Track{Channel: "lobby", Key: "k", Ref: "7"})
@@ -333,7 +357,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 					if err != nil {
 						delete(b.tables, id)
 					}
-					c.tableAnswered(id, attempt, err)
+					c.tableAnswered(id, attempt, Beginning{}, err)
 				}
 			},
 			"unsubscribe": func(t *rapid.T) { c.unsubscribe(Unsubscribe{Channel: name.Draw(t, "channel")}) },

@@ -176,6 +176,9 @@ type TableSubscribed struct {
 	Cursor string
 	// Snapshot tells that rows follow.
 	Snapshot bool
+	// Unresumed is why the cursor that the client gave was no good, one of delivery's
+	// reasons: the rows stand in for it. Empty otherwise.
+	Unresumed string
 }
 
 // ResumeFailed: the subscription cannot go on from its cursor, and does not exist.

@@ -30,6 +30,19 @@ type TableSubscription struct {
 	Schema, Table string
 	Event         string
 	Condition     query.Condition
+	// Cursor and Snapshot are those of SubscribeTable.
+	Cursor   string
+	Snapshot *delivery.SnapshotRequest
+}
+
+// Beginning is how a table subscription begins.
+type Beginning struct {
+	// Cursor is the place in the log behind which all is delivered; empty for none.
+	Cursor string
+	// Snapshot tells that rows come first.
+	Snapshot bool
+	// Waits tells that nothing is sent before Tables.Begin.
+	Waits bool
 }
 
 // Tables follows tables for connections. Frames go to the subscriber's Ref.
@@ -38,10 +51,14 @@ type Tables interface {
 	// same, so that they share their frames. ordinal tells apart equal
 	// subscriptions of one connection, counted from 0. It does not block.
 	ID(s TableSubscription, ordinal int) string
-	// Subscribe returns when no change committed from then on can be missed, or
-	// a coded fault. Subscribing again under the same id replaces the
-	// subscription, for instance when the connection's caller changed.
-	Subscribe(ctx context.Context, s TableSubscription) error
+	// Subscribe returns when no change committed behind the beginning can be missed
+	// in silence, or a coded fault; a *delivery.ResumeError when the cursor is no
+	// good. Subscribing again under the same id replaces the subscription. Without a
+	// cursor and a snapshot it goes on where it is, for instance when only the
+	// connection's caller changed.
+	Subscribe(ctx context.Context, s TableSubscription) (Beginning, error)
+	// Begin lets a subscription that waits send what it has. It does not block.
+	Begin(subscriber kernel.Ref, id string)
 	// Unsubscribe ends a subscription; unknown ones are no error. It does not
 	// block.
 	Unsubscribe(subscriber kernel.Ref, id string)

@@ -30,6 +30,11 @@ type Options struct {
 	RingBytes int64
 	// Batch bounds one read; see changelog.Limit.
 	Batch changelog.Limit
+	// Cursors seals the positions that clients resume from. Nil: there are none.
+	Cursors *changelog.Cursors
+	// PositionEvery is after how long a subscription that got nothing is told how far
+	// the log was read: 1 min.
+	PositionEvery time.Duration
 	// Poll is the time between reads without a bell: 1 s.
 	Poll time.Duration
 	// Logger hears what cannot be answered. Nil means the actor's own.
@@ -61,6 +66,9 @@ func Props(name string, o Options) kernel.Props {
 	if o.Poll == 0 {
 		o.Poll = time.Second
 	}
+	if o.PositionEvery == 0 {
+		o.PositionEvery = time.Minute
+	}
 	known := &registry{subscribers: map[kernel.Ref]map[string]*subscription{}}
 	return kernel.Props{
 		Name:  name,
@@ -74,6 +82,8 @@ type (
 	wake struct{ number int }
 	// tryOpen ends the pause after opening failed.
 	tryOpen struct{}
+	// tellPositions is the time for TellPosition.
+	tellPositions struct{}
 	// room says that the window has room again.
 	room struct{}
 	// press looks again at who keeps the others waiting.
@@ -109,6 +119,7 @@ type feed struct {
 
 	listening      bool
 	reads, entries uint64
+	toldEntries    uint64 // of entries when positions were told last
 }
 
 type state uint8
@@ -158,6 +169,8 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 		}
 	case room:
 		f.read(c)
+	case tellPositions:
+		f.tellPositions(c)
 	case press:
 		f.pressing = false
 		f.press(c)
@@ -176,6 +189,7 @@ func (f *feed) start(c *kernel.Context) {
 	})
 	f.signatures, f.tables = map[int32]string{}, map[int32]*child{}
 	f.look = firstLook
+	c.After(f.options.PositionEvery, tellPositions{})
 	if f.registry.empty() {
 		return
 	}

@@ -36,12 +36,30 @@ type Subscribe struct {
 	// wrote, for the answer.
 	Filter     query.Condition
 	FilterText string
+	// Cursor is where to go on; empty for now. Snapshot asks for the rows first; nil
+	// for none. With either the subscription waits for Begin when it is answered. The
+	// error is a *delivery.ResumeError when the cursor is no good.
+	//
+	// Without both, a subscription under an id that the subscriber already has goes on
+	// where it is.
+	Cursor   string
+	Snapshot *delivery.SnapshotRequest
 }
 
-// Subscribed: every change that is committed from now on will be delivered.
+// Subscribed: every change that is committed behind Cursor will be delivered.
 type Subscribed struct {
 	ID                           string
 	Schema, Table, Event, Filter string
+	// Cursor is where the subscription begins; empty when the feed has no cursors.
+	Cursor string
+	// Snapshot tells that rows come first, Waits that nothing comes before Begin.
+	Snapshot, Waits bool
+}
+
+// Begin lets a subscription that waits send what it has; others need none.
+type Begin struct {
+	Subscriber     kernel.Ref
+	SubscriptionID string
 }
 
 // Unsubscribe ends a subscription, or with an empty id all of the subscriber's;

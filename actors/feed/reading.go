@@ -125,7 +125,7 @@ func (f *feed) dispatch(c *kernel.Context, b *changelog.Batch) {
 		}
 		d := deliveries[id]
 		if d == nil {
-			d = &table.Deliver{Plan: f.plan}
+			d = &table.Deliver{Plan: f.plan, Span: b.Span}
 			deliveries[id] = d
 		}
 		return d
@@ -216,7 +216,7 @@ func (f *feed) child(c *kernel.Context, id int32) (*child, error) {
 	if t := f.tables[id]; t != nil {
 		return t, nil
 	}
-	ref, err := c.Spawn(table.Props("", table.Options{ID: id, Log: f.options.Log, Window: f.window, Feed: c.Self()}))
+	ref, err := c.Spawn(table.Props("", table.Options{ID: id, Log: f.options.Log, Cursors: f.options.Cursors, Window: f.window, Feed: c.Self()}))
 	if err != nil {
 		return nil, err
 	}

@@ -130,7 +130,7 @@ func (f *feed) subscribe(c *kernel.Context, m Subscribe) {
 			f.ifUnused()
 			return
 		}
-		request.Reply(Subscribed{ID: s.id, Schema: s.schema, Table: s.table, Event: s.event, Filter: s.filterText})
+		request.Reply(Subscribed{ID: s.id, Schema: s.schema, Table: s.table, Event: s.event, Filter: s.filterText, Cursor: f.cursor(s, f.at)})
 	}
 	f.whenOpen(c, func(c *kernel.Context, err error) {
 		if err != nil {
@@ -240,7 +240,7 @@ func (f *feed) attach(c *kernel.Context, s *subscription) error {
 	t, err := f.child(c, s.tableID)
 	if err == nil {
 		err = t.ref.Tell(table.Add{Subscriber: s.subscriber, Subscription: table.Subscription{
-			ID: s.id, Event: s.event, Filter: s.filter, FilterText: s.filterKey,
+			ID: s.id, Event: s.event, Filter: s.filter, FilterText: s.filterKey, Scope: s.scope(),
 		}})
 	}
 	if err != nil {

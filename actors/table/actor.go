@@ -5,6 +5,7 @@ import (
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
+	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/fault"
 )
 
@@ -39,7 +40,7 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 				a.waiting[i] = nil
 			}
 		}
-	case Add, Remove, Deliver, Notify:
+	case Add, Remove, Deliver, Notify, TellPosition:
 		if a.judging {
 			a.waiting = append(a.waiting, m)
 			return
@@ -56,6 +57,8 @@ func (a *actor) handle(c *kernel.Context, msg any) {
 		a.follow.remove(m)
 	case Notify:
 		a.notify(m.Notice)
+	case TellPosition:
+		a.tellPosition(m)
 	case Deliver:
 		a.deliver(c, m)
 	}
@@ -77,7 +80,7 @@ func (a *actor) deliver(c *kernel.Context, m Deliver) {
 		return judge(ctx, log, id, m.Plan, m.Entries, questions)
 	}, func(c *kernel.Context, res any, err error) {
 		a.judging = false
-		a.verdict(c, res, err)
+		a.verdict(c, m.Span, res, err)
 		a.done(c)
 		for len(a.waiting) > 0 && !a.judging {
 			next := a.waiting[0]
@@ -87,7 +90,7 @@ func (a *actor) deliver(c *kernel.Context, m Deliver) {
 	})
 }
 
-func (a *actor) verdict(c *kernel.Context, res any, err error) {
+func (a *actor) verdict(c *kernel.Context, span changelog.Span, res any, err error) {
 	if err != nil {
 		c.Logger().Error("changes could not be judged", "error", err)
 		f := fault.From(err)
@@ -102,7 +105,7 @@ func (a *actor) verdict(c *kernel.Context, res any, err error) {
 		a.notify(schemaChanged)
 		return
 	}
-	parcels, err := encode(j, a.follow.groups)
+	parcels, err := encode(j, a.follow.groups, sealer{a.options.Cursors, a.options.ID, span})
 	if err != nil {
 		c.Logger().Error("changes could not be encoded", "error", err)
 		a.notify(delivery.Notice{Type: "resume_failed", Code: "internal", Message: "changes could not be encoded"})
@@ -131,6 +134,7 @@ func (a *actor) send(p parcel) {
 	}
 	f.Track(a.options.Window, receivers)
 	for _, g := range p.receivers {
+		g.told = true
 		if g.ring == nil {
 			g.ring = a.stream.Ring()
 		}

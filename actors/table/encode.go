@@ -27,11 +27,14 @@ type message struct {
 	entry int
 	kind  kind
 	ids   []string
+	// scopes are those of the subscriptions.
+	scopes []changelog.Scope
 }
 
 // encoder turns verdicts into parcels.
 type encoder struct {
 	judged  *judged
+	sealer  sealer
 	renders map[caller.DatabaseRole]*rendering
 	idSets  map[string]uint32
 	shares  map[string]*share
@@ -47,8 +50,8 @@ type share struct {
 }
 
 // encode makes the parcels of a judged batch for the groups.
-func encode(j *judged, groups map[string]*group) ([]parcel, error) {
-	e := encoder{judged: j, renders: map[caller.DatabaseRole]*rendering{}, idSets: map[string]uint32{}, shares: map[string]*share{}}
+func encode(j *judged, groups map[string]*group, s sealer) ([]parcel, error) {
+	e := encoder{judged: j, sealer: s, renders: map[caller.DatabaseRole]*rendering{}, idSets: map[string]uint32{}, shares: map[string]*share{}}
 	var parcels []parcel
 	for _, g := range groups {
 		a := askerOf(j.table, g.caller)
@@ -93,6 +96,7 @@ func (e *encoder) add(g *group, a asker) {
 				at = len(messages) - 1 - from
 			}
 			messages[from+at].ids = append(messages[from+at].ids, s.ID)
+			messages[from+at].scopes = append(messages[from+at].scopes, s.Scope)
 		}
 	}
 	if len(messages) == 0 {
@@ -101,6 +105,9 @@ func (e *encoder) add(g *group, a asker) {
 	key := make([]byte, 0, len(messages)*9+64)
 	for _, m := range messages {
 		set := strings.Join(m.ids, "\x00")
+		for _, scope := range m.scopes {
+			set += string(scope[:])
+		}
 		number, ok := e.idSets[set]
 		if !ok {
 			number = uint32(len(e.idSets))
@@ -136,6 +143,7 @@ func (e *encoder) frames(s *share) ([]parcel, error) {
 		if err != nil {
 			return nil, err
 		}
+		change = e.sealer.seal(change, &e.judged.entries[m.entry], e.judged.table, m.scopes)
 		current.bytes = s.codec.AppendChange(current.bytes, change, m.ids)
 		current.messages++
 		if len(current.bytes) >= frameBytes {

@@ -16,6 +16,7 @@ type group struct {
 	subscriptions []Subscription // sorted by id, never changed
 	members       map[kernel.Ref]struct{}
 	ring          *delivery.Ring // made with its first frame
+	told          bool           // something, since the last TellPosition
 }
 
 // member is one connection.
@@ -101,7 +102,7 @@ func groupKey(m *member) string {
 	b.Write(identity[:])
 	b.WriteString(m.subscriber.Codec.Dialect())
 	for _, s := range m.subscriptions {
-		for _, part := range []string{s.ID, s.Event, s.FilterText} {
+		for _, part := range []string{s.ID, s.Event, s.FilterText, string(s.Scope[:])} {
 			b.WriteByte(0)
 			b.WriteString(part)
 		}

@@ -32,6 +32,8 @@ type Subscription struct {
 	Filter query.Condition
 	// FilterText tells filters apart: equal texts must mean equal filters.
 	FilterText string
+	// Scope is what its cursors are good for.
+	Scope changelog.Scope
 }
 
 // Add begins a subscription, or replaces the subscriber's subscription of that
@@ -54,6 +56,8 @@ type Drop struct{ Subscriber kernel.Ref }
 type Deliver struct {
 	Plan    *changelog.Plan
 	Entries []changelog.Entry
+	// Span is where in the log the entries are.
+	Span changelog.Span
 	// Broken tells that changes came before these which nobody can judge any
 	// more, because the table's columns changed behind them.
 	Broken bool
@@ -62,6 +66,14 @@ type Deliver struct {
 // Delivered is told to Options.Feed when a Deliver is done: its frames are with
 // the connections.
 type Delivered struct{ Table int32 }
+
+// TellPosition tells the subscriptions that got nothing since the last TellPosition
+// how far the log was read, so that their cursors do not grow old. Signature is the
+// digest of the table's columns at the position.
+type TellPosition struct {
+	At        changelog.Position
+	Signature string
+}
 
 // Notify sends a notice to every subscription. The actor fills in the ids.
 type Notify struct{ Notice delivery.Notice }
@@ -79,6 +91,8 @@ type Options struct {
 	ID int32
 	// Log judges.
 	Log Log
+	// Cursors seals the positions of changes; nil for changes without.
+	Cursors *changelog.Cursors
 	// Window bounds the bytes on their way; nil for no bound.
 	Window *delivery.Window
 	// Feed is told of Delivered.

@@ -18,10 +18,10 @@ type Limit struct {
 
 // Batch is what one read gave.
 type Batch struct {
-	// Entries are in reading order. Of them the snapshot reading sees each, and that of
-	// the position read from, seen, none.
-	Entries       []Entry
-	seen, reading Snapshot
+	// Entries are in reading order.
+	Entries []Entry
+	// Span is where in the log they are.
+	Span Span
 	// Next is the position behind the last entry.
 	Next Position
 	// Plan is the plan as of the batch, when it is not the one that was given.
@@ -70,9 +70,15 @@ SELECT false, NULL, NULL, NULL, NULL, ord, depth, id, table_id, type::text, trun
 	readContinueTable = readHead + readRest + ` AND (table_id = $12 OR type = 'M')` + readTail
 )
 
-// At is the position behind an entry of the batch.
-func (b *Batch) At(e *Entry) Position {
-	return Position{Epoch: b.Next.Epoch, Seen: b.seen, Reading: b.reading, Last: e.Place}
+// Span is what one read looked at: what Reading sees and Seen does not.
+type Span struct {
+	Epoch         string
+	Seen, Reading Snapshot
+}
+
+// At is the position behind an entry of the span.
+func (s Span) At(p Place) Position {
+	return Position{Epoch: s.Epoch, Seen: s.Seen, Reading: s.Reading, Last: p}
 }
 
 // Read gives what was committed behind a position, up to the limit. plan is the
@@ -201,7 +207,7 @@ func (r *reading) batch(limit Limit) (*Batch, error) {
 	if reading.IsZero() {
 		reading = at
 	}
-	b.seen, b.reading = r.from.Seen, reading
+	b.Span = Span{Epoch: r.epoch, Seen: r.from.Seen, Reading: reading}
 	b.More = int(r.found) == limit.Entries || int(r.found) > len(b.Entries)
 	b.Next = Position{Epoch: r.epoch, Seen: reading}
 	if b.More {

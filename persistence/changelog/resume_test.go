@@ -35,7 +35,7 @@ func (r *tail) follow(taken *[]followed, marks *[]mark) {
 	}
 	for i := range b.Entries {
 		if b.Entries[i].Type != changelog.Marker {
-			*taken = append(*taken, followed{b.Entries[i], b.At(&b.Entries[i])})
+			*taken = append(*taken, followed{b.Entries[i], b.Span.At(b.Entries[i].Place)})
 		}
 	}
 	if r.at = b.Next; r.at.Reading.IsZero() {

@@ -175,6 +175,7 @@ func (native) AppendReply(dst []byte, r connection.Reply) []byte {
 		if r.Snapshot {
 			dst = append(dst, `,"snapshot":true`...)
 		}
+		dst = appendMember(dst, "resume_failed", r.Unresumed)
 		dst = append(appendMember(dst, "cursor", r.Cursor), "}}"...)
 	case connection.ResumeFailed:
 		dst = append(dst, `{"type":"resume_failed"`...)

@@ -177,9 +177,9 @@ type fakeTables struct {
 	subs map[string]connection.TableSubscription
 }
 
-func (f *fakeTables) Subscribe(_ context.Context, s connection.TableSubscription) error {
+func (f *fakeTables) Subscribe(_ context.Context, s connection.TableSubscription) (connection.Beginning, error) {
 	if s.Table != "notes" {
-		return fault.Newf(fault.NotFound, "table %s.%s not enabled for realtime", s.Schema, s.Table)
+		return connection.Beginning{}, fault.Newf(fault.NotFound, "table %s.%s not enabled for realtime", s.Schema, s.Table)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,8 +187,10 @@ func (f *fakeTables) Subscribe(_ context.Context, s connection.TableSubscription
 		f.subs = map[string]connection.TableSubscription{}
 	}
 	f.subs[s.ID] = s
-	return nil
+	return connection.Beginning{}, nil
 }
+
+func (f *fakeTables) Begin(kernel.Ref, string) {}
 
 func (f *fakeTables) ID(s connection.TableSubscription, ordinal int) string {
 	return fmt.Sprintf("%s.%s/%s/%v/%d", s.Schema, s.Table, s.Event, s.Condition, ordinal)

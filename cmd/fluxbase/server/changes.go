@@ -42,7 +42,11 @@ func (s *Server) openFeed(ctx context.Context, p *tenantParts, database *db.Data
 	}); err != nil {
 		return err
 	}
-	p.feed, err = spawn.Spawn(feed.Props("feed", feed.Options{Log: log, RingBytes: int64(c.RingBytes), Logger: s.options.Logger}))
+	cursors, err := changelog.NewCursors([]byte(c.CursorKey.Reveal()), p.route.ID)
+	if err != nil {
+		return err
+	}
+	p.feed, err = spawn.Spawn(feed.Props("feed", feed.Options{Log: log, Cursors: cursors, RingBytes: int64(c.RingBytes), Logger: s.options.Logger}))
 	return err
 }
 
@@ -66,11 +70,18 @@ func (follower) ID(s connection.TableSubscription, ordinal int) string {
 }
 
 // Subscribe implements connection.Tables.
-func (f follower) Subscribe(ctx context.Context, s connection.TableSubscription) error {
-	_, err := kernel.Ask[feed.Subscribed](ctx, f.feed, feed.Subscribe{
+func (f follower) Subscribe(ctx context.Context, s connection.TableSubscription) (connection.Beginning, error) {
+	begun, err := kernel.Ask[feed.Subscribed](ctx, f.feed, feed.Subscribe{
 		Subscriber: s.Subscriber, SubscriptionID: s.ID, Schema: s.Schema, Table: s.Table, Event: s.Event, Filter: s.Condition,
+		Cursor: s.Cursor, Snapshot: s.Snapshot,
 	})
-	return err
+	return connection.Beginning{Cursor: begun.Cursor, Snapshot: begun.Snapshot, Waits: begun.Waits}, err
+}
+
+// Begin implements connection.Tables. A feed that does not hear it finds out when
+// the client gives up.
+func (f follower) Begin(subscriber kernel.Ref, id string) {
+	_ = f.feed.Tell(feed.Begin{Subscriber: subscriber, SubscriptionID: id})
 }
 
 // Unsubscribe implements connection.Tables. A feed that does not hear it finds

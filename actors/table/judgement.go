@@ -138,7 +138,6 @@ func (j *judged) ask(ctx context.Context, log Log, questions []question) bool {
 	var asked []changelog.Question
 	var of []asker
 	at := map[asker]int{}
-	sql := false
 	for _, q := range questions {
 		a := askerOf(j.table, q.caller)
 		n, ok := at[a]
@@ -147,17 +146,16 @@ func (j *judged) ask(ctx context.Context, log Log, questions []question) bool {
 			at[a] = n
 			asked, of = append(asked, changelog.Question{Caller: q.caller}), append(of, a)
 			j.filters[a] = map[string]int{}
-			sql = sql || a.identity != caller.Identity{}
 		}
 		for _, s := range q.filters {
 			if _, ok := j.filters[a][s.FilterText]; !ok {
 				j.filters[a][s.FilterText] = len(asked[n].Filters)
 				asked[n].Filters = append(asked[n].Filters, s.Filter)
-				sql = true
 			}
 		}
 	}
-	for n, answer := range log.Judge(ctx, j.table, images, asked) {
+	answers, sql := log.Judge(ctx, j.table, images, asked)
+	for n, answer := range answers {
 		j.answers[of[n]] = answer
 	}
 	return sql

@@ -80,7 +80,7 @@ type Notify struct{ Notice delivery.Notice }
 
 // Log judges changes; *changelog.Log does.
 type Log interface {
-	Judge(ctx context.Context, t *changelog.Table, images []changelog.Image, questions []changelog.Question) []changelog.Answer
+	Judge(ctx context.Context, t *changelog.Table, images []changelog.Image, questions []changelog.Question) (answers []changelog.Answer, asked bool)
 	Current(ctx context.Context, p *changelog.Plan) (bool, error)
 	Now(ctx context.Context) (changelog.Position, *changelog.Plan, error)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 )
 
 var errImage = errors.New("an image is no JSON object")
@@ -36,9 +37,11 @@ func members(object []byte, f func(name string, member []byte)) error {
 		if end < 0 {
 			return errImage
 		}
-		var name string
-		if err := json.Unmarshal(b[:end], &name); err != nil {
-			return err
+		name := string(b[1 : end-1])
+		if strings.IndexByte(name, '\\') >= 0 {
+			if err := json.Unmarshal(b[:end], &name); err != nil {
+				return err
+			}
 		}
 		stop := memberEnd(b, end)
 		f(name, bytes.TrimRight(b[:stop], " \n\t\r"))

@@ -27,6 +27,7 @@ type Log struct {
 	db *db.Database
 	// unmarked: no event trigger writes markers, so plans are compared instead.
 	unmarked atomic.Bool
+	verdicts struct{ memory, sql atomic.Uint64 }
 }
 
 // New makes the reader of a database's log. It does nothing yet; see Open.
@@ -104,6 +105,12 @@ func (l *Log) Current(ctx context.Context, p *Plan) (bool, error) {
 		return false, fmt.Errorf("check the plan: %w", err)
 	}
 	return current, nil
+}
+
+// Verdicts are how many times it was decided for an identity whether it sees an
+// image, in memory and by PostgreSQL, since the log was made here.
+func (l *Log) Verdicts() (memory, sql uint64) {
+	return l.verdicts.memory.Load(), l.verdicts.sql.Load()
 }
 
 // Prune empties what is older than keep and what goes beyond size bytes, and

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/changelog/policy"
 	"fluxbase/persistence/query/sql"
 )
 
@@ -63,7 +64,10 @@ type Table struct {
 	Reads []int32 `json:"reads"`
 
 	relation *sql.Relation
-	views    sync.Map // caller.DatabaseRole → *View
+	// columns and functions are what policies may name.
+	columns   []policy.Column
+	functions map[string]policy.Function
+	views     sync.Map // caller.DatabaseRole → *View
 }
 
 // Column is a column of a table.
@@ -77,6 +81,8 @@ type Column struct {
 	Base       string `json:"base"`
 	Array      bool   `json:"array"`
 	Category   string `json:"category"`
+	// Deterministic tells of texts that are equal when their bytes are.
+	Deterministic bool `json:"deterministic"`
 }
 
 // Policy is a policy that SELECT obeys.
@@ -107,7 +113,8 @@ const (
 	Never Visibility = iota
 	// Always: every row is.
 	Always
-	// ByPolicy: PostgreSQL evaluates View.Policy over the image.
+	// ByPolicy: View.Rule does where there is one and it takes the caller, else
+	// PostgreSQL evaluates View.Policy over the image.
 	ByPolicy
 )
 
@@ -116,6 +123,9 @@ type View struct {
 	Visibility Visibility
 	// Policy is the SQL of the policies together, when they decide.
 	Policy string
+	// Rule is the same, decided in memory; nil when the policies are not all of
+	// a form that is.
+	Rule *policy.Rule
 	// Columns are those that are delivered: readable and not excluded.
 	Columns []Column
 	// Whole tells that Columns are all columns of the table.
@@ -180,6 +190,7 @@ func (t *Table) view(role caller.DatabaseRole) *View {
 		}
 		terms = append(terms, "(("+strings.Join(permissive, ") OR (")+"))")
 		v.Policy = strings.Join(terms, " AND ")
+		v.Rule = t.rule(role, restrictive, permissive)
 	}
 	return v
 }
@@ -203,7 +214,9 @@ func (t *Table) as() string   { return quote(t.Name) }
 
 func (l *Log) parsePlan(text string, at Snapshot) (*Plan, error) {
 	var all struct {
-		Tables []*Table `json:"tables"`
+		Plain     bool                       `json:"plain"`
+		Functions map[string]policy.Function `json:"functions"`
+		Tables    []*Table                   `json:"tables"`
 	}
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, fmt.Errorf("read the plan of the enabled tables: %w", err)
@@ -212,6 +225,14 @@ func (l *Log) parsePlan(text string, at Snapshot) (*Plan, error) {
 		tables: make(map[int32]*Table, len(all.Tables)), named: make(map[[2]string]*Table, len(all.Tables)), dependents: map[int32][]int32{}}
 	for _, t := range all.Tables {
 		t.relation = t.asRelation()
+		t.functions = all.Functions
+		for _, c := range t.Columns {
+			column := policy.Column{Name: c.Name}
+			if all.Plain {
+				column = policy.NewColumn(c.Name, c.SQL, c.Deterministic)
+			}
+			t.columns = append(t.columns, column)
+		}
 		p.tables[t.ID] = t
 		p.named[[2]string{t.Schema, t.Name}] = t
 		for _, read := range t.Reads {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/changelog/policy"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
@@ -52,20 +53,28 @@ type Answer struct {
 	Err error
 }
 
-// Judge answers questions about images of one table's rows. Each question is a
-// transaction of its own, as its caller: one that fails or is slow has an Err and
-// costs the others nothing.
+// Judge answers questions about images of one table's rows: in memory what can be
+// decided there, all else by PostgreSQL. There each question is a transaction of
+// its own, as its caller: one that fails or is slow has an Err and costs the
+// others nothing. asked tells whether PostgreSQL was asked anything.
 //
-// The verdicts hold if the plan that t is from was current afterwards.
-func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Question) []Answer {
-	j := judgement{log: l, table: t, images: images, answers: make([]Answer, len(questions)), live: make([]bool, len(images))}
+// What was decided in memory is true of the snapshot of t's plan; what PostgreSQL
+// said holds if that plan was current afterwards.
+func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Question) (answers []Answer, asked bool) {
+	j := judgement{log: l, table: t, images: images, answers: make([]Answer, len(questions)), live: make([]bool, len(images)), rows: make([]policy.Row, len(images))}
 	for i := range images {
 		if images[i].Cut {
 			j.live[i] = true
-			j.cut = append(j.cut, i)
-		} else {
-			j.whole = append(j.whole, i)
+			j.cut.indexes = append(j.cut.indexes, i)
+			continue
 		}
+		j.whole.indexes = append(j.whole.indexes, i)
+		row, ok := t.Row(images[i].JSON)
+		if !ok {
+			j.unread.indexes = append(j.unread.indexes, i)
+			continue
+		}
+		j.rows[i] = row
 	}
 	for i, q := range questions {
 		j.open(i, q)
@@ -79,7 +88,7 @@ func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Q
 			continue
 		}
 		if !s.live && t.HasKey() && j.unfit(ctx, s) {
-			next := j.step(s.question, s.caller, s.filters, s.first, s.indexes, true)
+			next := j.step(s.question, s.caller, s.filters, s.numbers, s.on, true)
 			next.cause = s.err
 			again = append(again, next)
 			continue
@@ -95,7 +104,7 @@ func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Q
 		a := &j.answers[s.question]
 		live := make([]bool, len(images))
 		copy(live, j.live)
-		for _, i := range s.indexes {
+		for _, i := range s.on.indexes {
 			live[i] = true
 		}
 		a.Live = live
@@ -105,7 +114,7 @@ func (l *Log) Judge(ctx context.Context, t *Table, images []Image, questions []Q
 			j.answers[i] = Answer{Err: j.answers[i].Err}
 		}
 	}
-	return j.answers
+	return j.answers, len(j.steps) > 0
 }
 
 // unfit tells whether a step failed because of its images, and not because of
@@ -121,7 +130,7 @@ func (j *judgement) unfit(ctx context.Context, s *step) bool {
 	if j.fits == nil {
 		err := j.log.db.RunEach(ctx, []db.Run{{Caller: s.caller, Timeout: verdictTimeout, ReadOnly: true, Statements: []db.Statement{{
 			SQL:  fmt.Sprintf("SELECT count(*) FROM json_populate_recordset(NULL::%s, $1::text::json)", j.table.from()),
-			Args: []any{j.array(s.indexes)},
+			Args: []any{j.array(s.on)},
 		}}}})[0]
 		fits := err == nil
 		j.fits = &fits
@@ -130,18 +139,26 @@ func (j *judgement) unfit(ctx context.Context, s *step) bool {
 }
 
 type judgement struct {
-	log     *Log
-	table   *Table
-	images  []Image
-	whole   []int // images with all columns
-	cut     []int // images with the key only
+	log    *Log
+	table  *Table
+	images []Image
+	// rows are the images that were read; nil for the others.
+	rows    []policy.Row
+	whole   selection // images with all columns
+	unread  selection // those of them that were not read
+	cut     selection // images with the key only
 	live    []bool
 	answers []Answer
 	steps   []*step
-	// joined is the whole images as one array, once somebody needed it.
-	joined string
 	// fits tells whether the images fit the table, once somebody had to know.
 	fits *bool
+}
+
+// selection is some of the images, and what they are as a JSON array, once
+// somebody needed it.
+type selection struct {
+	indexes []int
+	joined  string
 }
 
 // step is one statement: a question's policies and some of its filters over some
@@ -150,15 +167,15 @@ type step struct {
 	question int
 	caller   caller.Caller
 	filters  []query.Condition
-	first    int // of filters in the question
-	indexes  []int
+	numbers  []int // of the filters in the question
+	on       *selection
 	live     bool
 	run      db.Run
 	err      error
 	cause    error
 }
 
-// open answers what needs no SQL and makes the steps of the rest.
+// open answers what is decided in memory and makes the steps of the rest.
 func (j *judgement) open(i int, q Question) {
 	view := j.table.View(q.Caller.DatabaseRole())
 	a := &j.answers[i]
@@ -168,42 +185,93 @@ func (j *judgement) open(i int, q Question) {
 	for f := range a.Matches {
 		a.Matches[f] = make([]bool, len(j.images))
 	}
-	if view.Denied || view.Visibility == Never || len(j.images) == 0 && len(q.Filters) == 0 {
+	if view.Denied || view.Visibility == Never {
 		return
+	}
+	var policies *policy.Predicate
+	inMemory := view.Visibility == Always
+	if !inMemory {
+		policies, inMemory = j.table.Predicate(q.Caller)
+	}
+	if !inMemory {
+		j.log.verdicts.sql.Add(uint64(len(j.images)))
+		j.ask(i, q, numbers(len(q.Filters)), &j.whole)
+		j.ask(i, q, numbers(len(q.Filters)), &j.cut)
+		return
+	}
+	j.log.verdicts.memory.Add(uint64(len(j.images) - len(j.unread.indexes) - len(j.cut.indexes)))
+	every := policy.All(policies)
+	var left []int // filters that PostgreSQL evaluates
+	filters := make([]*policy.Predicate, len(q.Filters))
+	for f := range q.Filters {
+		var ok bool
+		if filters[f], ok = j.table.Filter(q.Filters[f]); !ok {
+			left = append(left, f)
+		}
+	}
+	for n, row := range j.rows {
+		if a.Visible[n] = row != nil && every.Holds(row); !a.Visible[n] {
+			continue
+		}
+		for f, filter := range filters {
+			a.Matches[f][n] = filter != nil && filter.Holds(row)
+		}
 	}
 	if view.Visibility == Always {
 		for n := range a.Visible {
 			a.Visible[n] = true
 		}
-		if len(q.Filters) == 0 {
-			return
+	}
+	if len(left) > 0 {
+		j.ask(i, q, left, &j.whole)
+	}
+	if view.Visibility == ByPolicy || len(q.Filters) > 0 {
+		if len(left) < len(q.Filters) || len(q.Filters) == 0 {
+			j.ask(i, q, without(len(q.Filters), left), &j.unread)
+		}
+		j.ask(i, q, numbers(len(q.Filters)), &j.cut)
+		j.log.verdicts.sql.Add(uint64(len(j.unread.indexes) + len(j.cut.indexes)))
+	}
+}
+
+// numbers are 0 to n-1; without leaves some of them out.
+func numbers(n int) []int { return without(n, nil) }
+
+func without(n int, out []int) (list []int) {
+	for i := range n {
+		if !slices.Contains(out, i) {
+			list = append(list, i)
 		}
 	}
-	for first := 0; first == 0 || first < len(q.Filters); first += maxFilters {
-		filters := q.Filters[first:min(first+maxFilters, len(q.Filters))]
-		if len(j.whole) > 0 || len(j.images) == 0 {
-			j.steps = append(j.steps, j.step(i, q.Caller, filters, first, j.whole, false))
+	return list
+}
+
+// ask makes the steps for some of a question's filters over some of the images.
+func (j *judgement) ask(question int, q Question, filters []int, on *selection) {
+	for first := 0; len(on.indexes) > 0 && (first == 0 || first < len(filters)); first += maxFilters {
+		numbers := filters[min(first, len(filters)):min(first+maxFilters, len(filters))]
+		var conditions []query.Condition
+		for _, f := range numbers {
+			conditions = append(conditions, q.Filters[f])
 		}
-		if len(j.cut) > 0 {
-			j.steps = append(j.steps, j.step(i, q.Caller, filters, first, j.cut, true))
-		}
+		j.steps = append(j.steps, j.step(question, q.Caller, conditions, numbers, on, on == &j.cut))
 	}
 }
 
 // step makes the statement for one question.
-func (j *judgement) step(question int, c caller.Caller, filters []query.Condition, first int, indexes []int, live bool) *step {
-	s := &step{question: question, caller: c, filters: filters, first: first, indexes: indexes, live: live}
+func (j *judgement) step(question int, c caller.Caller, filters []query.Condition, numbers []int, on *selection, live bool) *step {
+	s := &step{question: question, caller: c, filters: filters, numbers: numbers, on: on, live: live}
 	view := j.table.View(c.DatabaseRole())
 	var text string
 	var args []any
 	if live {
-		text, args, s.err = j.liveStatement(filters, indexes)
+		text, args, s.err = j.liveStatement(filters, on)
 	} else {
-		policy := "true"
+		using := "true"
 		if view.Visibility == ByPolicy {
-			policy = view.Policy
+			using = view.Policy
 		}
-		text, args, s.err = j.imageStatement(policy, filters, indexes)
+		text, args, s.err = j.imageStatement(using, filters, on)
 	}
 	s.run = db.Run{Caller: c, Timeout: verdictTimeout, ReadOnly: true,
 		Statements: []db.Statement{{SQL: text, Args: args, Read: func(rows pgx.Rows) error { return j.read(s, rows) }}}}
@@ -211,10 +279,10 @@ func (j *judgement) step(question int, c caller.Caller, filters []query.Conditio
 }
 
 // imageStatement puts the images into the place of the table.
-func (j *judgement) imageStatement(policy string, filters []query.Condition, indexes []int) (string, []any, error) {
+func (j *judgement) imageStatement(using string, filters []query.Condition, on *selection) (string, []any, error) {
 	var w strings.Builder
-	fmt.Fprintf(&w, "SELECT coalesce((%s), false)", policy)
-	args := []any{j.array(indexes)}
+	fmt.Fprintf(&w, "SELECT coalesce((%s), false)", using)
+	args := []any{j.array(on)}
 	for _, f := range filters {
 		expression, more, err := sql.Predicate(j.table.relation, f, args)
 		if err != nil {
@@ -229,8 +297,8 @@ func (j *judgement) imageStatement(policy string, filters []query.Condition, ind
 
 // liveStatement asks for the rows themselves by their keys; the policies apply as
 // to any SELECT.
-func (j *judgement) liveStatement(filters []query.Condition, indexes []int) (string, []any, error) {
-	keys, err := j.keys(indexes)
+func (j *judgement) liveStatement(filters []query.Condition, on *selection) (string, []any, error) {
+	keys, err := j.keys(on.indexes)
 	if err != nil {
 		return "", nil, err
 	}
@@ -266,12 +334,12 @@ LEFT JOIN LATERAL (SELECT %s FROM %s WHERE %s LIMIT 1) AS live ON true ORDER BY 
 		strings.Join(append([]string{"true AS seen"}, selected...), ", "), j.table.from(), strings.Join(same, " AND ")), args, nil
 }
 
-// array is the whole images as a JSON array, made once for all questions.
-func (j *judgement) array(indexes []int) string {
-	if j.joined == "" {
-		j.joined = joinArray(indexes, func(i int) []byte { return j.images[i].JSON })
+// array is images as a JSON array, made once for all questions.
+func (j *judgement) array(on *selection) string {
+	if on.joined == "" {
+		on.joined = joinArray(on.indexes, func(i int) []byte { return j.images[i].JSON })
 	}
-	return j.joined
+	return on.joined
 }
 
 // keys is the keys of images as a JSON array. The rest of an image may be what
@@ -329,20 +397,20 @@ func (j *judgement) read(s *step, rows pgx.Rows) error {
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		if n >= len(s.indexes) {
+		if n >= len(s.on.indexes) {
 			return errors.New("more verdicts than images")
 		}
-		i := s.indexes[n]
+		i := s.on.indexes[n]
 		a.Visible[i] = values[0]
-		for f := range s.filters {
-			a.Matches[s.first+f][i] = values[0] && values[1+f]
+		for n, f := range s.numbers {
+			a.Matches[f][i] = values[0] && values[1+n]
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if n != len(s.indexes) {
-		return fmt.Errorf("%d verdicts on %d images", n, len(s.indexes))
+	if n != len(s.on.indexes) {
+		return fmt.Errorf("%d verdicts on %d images", n, len(s.on.indexes))
 	}
 	return nil
 }
@@ -352,7 +420,7 @@ func (j *judgement) read(s *step, rows pgx.Rows) error {
 func (l *Log) CheckValues(ctx context.Context, t *Table, c caller.Caller, filter query.Condition) error {
 	j := judgement{log: l, table: t, images: []Image{{JSON: json.RawMessage("{}")}}}
 	j.answers = []Answer{{Visible: make([]bool, 1), Matches: [][]bool{make([]bool, 1)}}}
-	text, args, err := j.imageStatement("true", []query.Condition{filter}, []int{0})
+	text, args, err := j.imageStatement("true", []query.Condition{filter}, &selection{indexes: []int{0}})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,12 @@ func (f *fixture) table(name string) *changelog.Table {
 	return table
 }
 
+// judge asks the log.
+func (f *fixture) judge(t *changelog.Table, images []changelog.Image, questions ...changelog.Question) []changelog.Answer {
+	answers, _ := f.log.Judge(f.ctx, t, images, questions)
+	return answers
+}
+
 func (f *fixture) callers() []caller.Caller {
 	with := func(c caller.Caller, claims string) caller.Caller {
 		c.Claims = json.RawMessage(claims)
@@ -148,7 +154,7 @@ func TestVerdictsEqualSelect(t *testing.T) {
 		for _, c := range f.callers() {
 			questions = append(questions, changelog.Question{Caller: c})
 		}
-		answers := f.log.Judge(f.ctx, table, images, questions)
+		answers := f.judge(table, images, questions...)
 		for i, q := range questions {
 			var got []int
 			for n, visible := range answers[i].Visible {
@@ -191,7 +197,7 @@ func TestFiltersAreJudgedWithThePolicies(t *testing.T) {
 		}
 	}
 	for _, c := range []caller.Caller{f.User(alice), f.Service(), f.Anonymous()} {
-		a := f.log.Judge(f.ctx, table, images, []changelog.Question{{Caller: c, Filters: conditions}})[0]
+		a := f.judge(table, images, changelog.Question{Caller: c, Filters: conditions})[0]
 		if a.Err != nil {
 			t.Fatal(a.Err)
 		}
@@ -251,7 +257,7 @@ func TestOneIdentitysPolicyCostsNobodyElse(t *testing.T) {
 	}
 	images := []changelog.Image{{JSON: json.RawMessage(`{"id":1,"owner":null}`)}}
 	got := ""
-	for _, a := range f.log.Judge(f.ctx, f.table("a"), images, []changelog.Question{with("well"), with("slow"), with("broken"), with("well")}) {
+	for _, a := range f.judge(f.table("a"), images, with("well"), with("slow"), with("broken"), with("well")) {
 		got += fmt.Sprintf("%v %v;", a.Visible, fault.CodeOf(a.Err))
 	}
 	if want := "[true] ;[] TIMEOUT;[] "; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, ";[true] ;") {
@@ -270,7 +276,7 @@ func TestRowsWithoutAnImageAreJudgedAlive(t *testing.T) {
 	}
 	images := []changelog.Image{cut(2), {JSON: json.RawMessage(`{"id":9,"part":"x","owner":"` + alice + `"}`)}, cut(1), cut(3)}
 	filter := &query.Compare{Path: query.Column("id"), Op: query.Less, Value: "5"}
-	a := f.log.Judge(f.ctx, f.table("a"), images, []changelog.Question{{Caller: f.User(alice), Filters: []query.Condition{filter}}})[0]
+	a := f.judge(f.table("a"), images, changelog.Question{Caller: f.User(alice), Filters: []query.Condition{filter}})[0]
 	if a.Err != nil {
 		t.Fatal(a.Err)
 	}
@@ -284,10 +290,10 @@ func TestImagesThatDoNotFitAreJudgedAlive(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, j json, owner uuid); ALTER TABLE a ENABLE ROW LEVEL SECURITY;
-		CREATE POLICY p ON a USING (owner = auth.uid()); INSERT INTO a VALUES (1, '"\u0000"', '` + alice + `'), (2, '"\u0000"', '` + bob + `')`)
+		CREATE POLICY p ON a USING (owner = (auth.uid()::text || '')::uuid); INSERT INTO a VALUES (1, '"\u0000"', '` + alice + `'), (2, '"\u0000"', '` + bob + `')`)
 	f.enable("a")
 	images, _ := f.images("a")
-	a := f.log.Judge(f.ctx, f.table("a"), images, []changelog.Question{{Caller: f.User(alice)}})[0]
+	a := f.judge(f.table("a"), images, changelog.Question{Caller: f.User(alice)})[0]
 	if got := fmt.Sprint(a.Visible, a.Live, a.Err); got != "[true false] [true true] <nil>" {
 		t.Error(got)
 	}

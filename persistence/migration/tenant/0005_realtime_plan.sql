@@ -56,12 +56,14 @@ $$;
 -- Everything that a reader must know to judge and deliver the changes of the
 -- enabled tables: columns, keys, policies, what each of the callers' roles may do,
 -- and which of the enabled tables the policies read. Policies are printed with an
--- empty search path, so that they mean the same wherever they are evaluated.
+-- empty search path, so that they mean the same wherever they are evaluated. plain
+-- tells that text is UTF-8 and that PostgreSQL's types are cast as it is shipped.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION realtime.plan() RETURNS json
 LANGUAGE sql STABLE SET search_path = '' AS $$
   SELECT json_build_object(
-    'encoding', getdatabaseencoding(),
+    'plain', getdatabaseencoding() = 'UTF8'
+      AND NOT EXISTS (SELECT FROM pg_cast WHERE oid >= 16384 AND castsource < 16384 AND casttarget < 16384),
     'functions', realtime.claim_functions(),
     'tables', coalesce(json_agg(json_build_object(
     'id', t.id, 'relation', c.oid::bigint, 'schema', n.nspname, 'table', c.relname,

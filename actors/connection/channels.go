@@ -20,6 +20,9 @@ type topic struct {
 // refused is a refusal of something that was asked of the channel.
 func (t topic) refused() Refused { return Refused{Channel: t.name, Private: t.private} }
 
+// ended says that the channel is no more.
+func (t topic) ended() Refused { return Refused{Channel: t.name, Private: t.private, Ended: true} }
+
 // refusedMessage is a refusal of a message to the channel.
 func (t topic) refusedMessage(id string) Refused {
 	return Refused{Channel: t.name, Private: t.private, MessageID: id}
@@ -34,6 +37,8 @@ type channelState struct {
 	// asked for.
 	asked     bool
 	presences Presences
+	// told: the client has that answer.
+	told bool
 	// queued messages wait until the channel is joined, so that the sender gets
 	// its own copies.
 	queued []channel.Publish
@@ -79,6 +84,7 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 
 // subscribed acknowledges first and sends the presences after.
 func (c *core) subscribed(at topic, s *channelState) {
+	s.told = true
 	c.host.reply(ChannelSubscribed{Channel: at.name, Private: at.private})
 	if s.wantsPresences(at) {
 		c.watchPresence(at, s)
@@ -180,8 +186,10 @@ func (c *core) notJoined(at topic, s *channelState, err error) {
 	if s.watching {
 		c.host.unwatch(c.roomKey(at))
 	}
-	if s.asked || len(s.queued)+len(s.gate.waiting) == 0 {
-		c.refuseErr(err, at.refused())
+	if s.asked || s.told || len(s.queued)+len(s.gate.waiting) == 0 {
+		refused := at.refused()
+		refused.Ended = !s.asked
+		c.refuseErr(err, refused)
 	}
 	for _, p := range s.queued {
 		c.refuseErr(err, at.refusedMessage(p.MessageID))

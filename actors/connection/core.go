@@ -241,7 +241,7 @@ func (c *core) reconsider() {
 		switch err := c.authorize(at, false); {
 		case err != nil:
 			c.dropChannel(at)
-			c.refuseErr(err, at.refused())
+			c.refuseErr(err, at.ended())
 		case at.private:
 			c.reconsiderPrivate(at, s)
 		}

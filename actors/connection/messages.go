@@ -233,6 +233,8 @@ type Refused struct {
 	Private                            bool
 	// Ref is that of a Track.
 	Ref string
+	// Ended: the channel that is named had been joined and is no more.
+	Ended bool
 	// Payload is a JSON object with more, nil for nothing.
 	Payload json.RawMessage
 }

@@ -135,7 +135,7 @@ func (c *core) readable(at topic, s *channelState, now message.Access, err error
 		waiting := s.gate.waiting
 		s.gate.waiting = nil
 		c.dropChannel(at)
-		c.refuseErr(err, at.refused())
+		c.refuseErr(err, at.ended())
 		c.abandon(at, waiting, err)
 		return
 	case err != nil:

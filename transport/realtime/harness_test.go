@@ -122,6 +122,9 @@ func (n *node) handle(fast *fasthttp.RequestCtx, r *route.Route) {
 	if word == "" {
 		word = string(fast.QueryArgs().Peek("token"))
 	}
+	if word == "" {
+		word = string(fast.QueryArgs().Peek("apikey"))
+	}
 	var err error
 	if word != "" {
 		c, err = n.VerifyToken(context.Background(), word)
@@ -220,11 +223,16 @@ type client struct {
 
 func (n *node) dial(query string) *client {
 	n.t.Helper()
+	return n.dialPath("/realtime" + query)
+}
+
+func (n *node) dialPath(path string) *client {
+	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, _, err := websocket.Dial(ctx, "ws://"+n.addr+"/realtime"+query, nil)
+	conn, _, err := websocket.Dial(ctx, "ws://"+n.addr+path, nil)
 	if err != nil {
-		n.t.Fatalf("dial %s: %v", query, err)
+		n.t.Fatalf("dial %s: %v", path, err)
 	}
 	conn.SetReadLimit(8 << 20)
 	n.t.Cleanup(func() { _ = conn.CloseNow() })

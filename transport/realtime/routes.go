@@ -14,13 +14,13 @@ import (
 
 // Routes are the socket and the HTTP endpoints beside it.
 func (g *Gateway) Routes() []route.Route {
-	return []route.Route{
+	return append([]route.Route{
 		// The tenant is found by the handler, which also takes it from the query:
 		// browsers cannot set headers on a WebSocket.
 		{Method: "GET", Path: "/realtime", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.connect},
 		{Method: "GET", Path: "/api/v1/realtime/stats", Access: route.Authenticated, Scope: "realtime:connect", Message: connection.List{}, Handle: g.stats},
 		{Method: "POST", Path: "/api/v1/realtime/broadcast", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Handle: g.broadcast},
-	}
+	}, g.phoenixRoutes()...)
 }
 
 func (g *Gateway) enabled() error {
@@ -30,7 +30,10 @@ func (g *Gateway) enabled() error {
 	return nil
 }
 
-func (g *Gateway) connect(r *route.Request) error {
+func (g *Gateway) connect(r *route.Request) error { return g.open(r, native{}) }
+
+// open makes a WebSocket of a request, for clients that speak to p.
+func (g *Gateway) open(r *route.Request, p parser) error {
 	if err := g.enabled(); err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ func (g *Gateway) connect(r *route.Request) error {
 		return err
 	}
 	g.upgrade(r, key, peer{
-		caller: c, tenant: named, services: services, parser: native{},
+		caller: c, tenant: named, services: services, parser: p,
 		remote: r.Fast().RemoteAddr().String(), ip: r.IP(),
 	})
 	return nil

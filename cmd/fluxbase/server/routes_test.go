@@ -28,6 +28,8 @@ var additions = []string{
 	"GET /api/v1/admin/realtime/tables/{schema}/{table}",
 	"PATCH /api/v1/admin/realtime/tables/{schema}/{table}",
 	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
+	// The doors of supabase-js.
+	"GET /realtime/v1/websocket",
 }
 
 var parameter = regexp.MustCompile(`\{[^}]*\}`)

@@ -1,0 +1,21 @@
+package realtime
+
+import (
+	"fluxbase/actors/connection"
+	"fluxbase/transport/route"
+)
+
+// phoenixRoutes are the doors of supabase-js.
+func (g *Gateway) phoenixRoutes() []route.Route {
+	return []route.Route{
+		{Method: "GET", Path: "/realtime/v1/websocket", Access: route.Authenticated, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.connectPhoenix},
+	}
+}
+
+func (g *Gateway) connectPhoenix(r *route.Request) error {
+	version, err := phoenixVersionOf(r.Query("vsn"))
+	if err != nil {
+		return err
+	}
+	return g.open(r, phoenix{phoenixCodec: phoenixCodec{version: version}})
+}

@@ -91,6 +91,7 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		a.core.stop()
 		a.outbox.Close(CloseInternal, "internal error") // unless it was closed before
 	case Disconnected:
+		a.core.left = a.core.left || m.Left
 		c.Stop()
 	case End:
 		a.core.end(m)
@@ -281,7 +282,8 @@ func (a *actor) watch(k presence.Key, codec delivery.Codec) {
 }
 
 func (a *actor) track(k presence.Key, t Track) {
-	err := a.services.Presence.Tell(presence.Track{Room: k, Owner: a.self, Conn: a.core.id, Key: t.Key, State: t.State, Ref: t.Ref})
+	err := a.services.Presence.Tell(presence.Track{
+		Room: k, Owner: a.self, Conn: a.core.id, Key: t.Key, State: t.State, Ref: t.Ref})
 	if err != nil {
 		a.core.tracked(presence.Tracked{Room: k, Key: t.Key, Ref: t.Ref, Err: fault.From(err)})
 	}
@@ -293,9 +295,9 @@ func (a *actor) untrack(k presence.Key, key string) {
 	}
 }
 
-func (a *actor) unwatch(k presence.Key) {
+func (a *actor) unwatch(k presence.Key, cut bool) {
 	// When it cannot be told, the room watches this actor and finds out.
-	_ = a.services.Presence.Tell(presence.Leave{Room: k, Owner: a.self})
+	_ = a.services.Presence.Tell(presence.Leave{Room: k, Owner: a.self, Cut: cut})
 }
 
 func (a *actor) identified(c caller.Caller) {

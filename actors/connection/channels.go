@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"encoding/json"
 	"strings"
 
 	"fluxbase/actors/channel"
@@ -44,7 +43,7 @@ type channelState struct {
 	queued []channel.Publish
 	// watching presences of the channel, and the keys tracked there.
 	watching bool
-	keys     map[string]json.RawMessage
+	keys     map[string]*shown
 	// gate is used for private channels only.
 	gate gate
 }
@@ -183,8 +182,8 @@ func (c *core) notJoined(at topic, s *channelState, err error) {
 	delete(c.channels, at)
 	// An earlier join of the same channel may have come through.
 	c.host.leave(c.channelKey(at))
-	if s.watching {
-		c.host.unwatch(c.roomKey(at))
+	if s.watching || len(s.keys) > 0 {
+		c.host.unwatch(c.roomKey(at), false)
 	}
 	if s.asked || s.told || len(s.queued)+len(s.gate.waiting) == 0 {
 		refused := at.refused()
@@ -218,8 +217,8 @@ func (c *core) dropChannel(at topic) {
 	if s.joined && s.listens(at) {
 		c.host.leave(c.channelKey(at))
 	}
-	if s.watching {
-		c.host.unwatch(c.roomKey(at))
+	if s.watching || len(s.keys) > 0 {
+		c.host.unwatch(c.roomKey(at), c.cut)
 	}
 	if !c.ended {
 		left := fault.New(fault.Canceled, "the channel was left")

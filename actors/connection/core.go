@@ -29,7 +29,7 @@ type host interface {
 	watch(k presence.Key, codec delivery.Codec)
 	track(k presence.Key, t Track)
 	untrack(k presence.Key, key string)
-	unwatch(k presence.Key)
+	unwatch(k presence.Key, cut bool)
 	// authorize asks what the caller may read in a private channel, or whether it may
 	// write to an extension of it. authorized is called with the answer, later.
 	authorize(channel string, attempt int, e message.Extension)
@@ -54,6 +54,9 @@ type core struct {
 	updates  int // new callers whose table subscriptions are being judged again
 	channels map[topic]*channelState
 	ended    bool
+	// left: the client said that it goes, or may not come back; cut is set for the
+	// last steps of a connection that ended otherwise: the client may return.
+	left, cut bool
 }
 
 type tableState struct {
@@ -316,6 +319,7 @@ func (c *core) end(e End) {
 		return
 	}
 	c.ended = true
+	c.left = c.left || e.Code == CloseNormal || e.Code == CloseRevoked
 	if e.Fault != nil {
 		c.refuseErr(e.Fault, Refused{})
 	}
@@ -324,7 +328,7 @@ func (c *core) end(e End) {
 
 // stop gives up everything when the connection is gone.
 func (c *core) stop() {
-	c.ended = true
+	c.ended, c.cut = true, !c.left
 	c.drop()
 }
 

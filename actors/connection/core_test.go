@@ -63,7 +63,13 @@ func (s *script) publish(p channel.Publish)              { s.note("publish %s %s
 func (s *script) watch(k presence.Key, _ delivery.Codec) { s.note("watch %s", k) }
 func (s *script) track(k presence.Key, t Track)          { s.note("track %s %s", k, t.Key) }
 func (s *script) untrack(k presence.Key, key string)     { s.note("untrack %s %s", k, key) }
-func (s *script) unwatch(k presence.Key)                 { s.note("unwatch %s", k) }
+func (s *script) unwatch(k presence.Key, cut bool) {
+	if cut {
+		s.note("cut off %s", k)
+	} else {
+		s.note("unwatch %s", k)
+	}
+}
 func (s *script) authorize(name string, n int, e message.Extension) {
 	s.note("authorize %s/%d %s", name, n, e)
 }
@@ -186,8 +192,55 @@ func TestCore(t *testing.T) {
 	c.stop()
 	log := s.log
 	slices.Sort(log)
-	if got, want := strings.Join(log, " | "), "leave t/lobby | unfollow notes0 | unwatch t/lobby"; got != want {
+	if got, want := strings.Join(log, " | "), "cut off t/lobby | leave t/lobby | unfollow notes0"; got != want {
 		t.Errorf("stop:\n got  %s\n want %s", got, want)
+	}
+}
+
+// TestCoreHowItEnds: presences outlive only a connection that was cut, and whose
+// client may return.
+func TestCoreHowItEnds(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(*core)
+		want string
+	}{
+		{"the socket breaks", func(*core) {}, "cut off t/lobby"},
+		{"the client says goodbye", func(c *core) { c.left = true }, "unwatch t/lobby"},
+		{"the node stops", func(c *core) { c.end(End{Code: CloseRestart}) }, "cut off t/lobby"},
+		{"the token's time is over", func(c *core) { c.expire(time.Now()) }, "cut off t/lobby"},
+		{"access is revoked", func(c *core) { c.end(End{Code: CloseRevoked}) }, "unwatch t/lobby"},
+	} {
+		s := &script{}
+		c := newCore("conn", user("a"), Limits{}, s)
+		c.track(Track{Channel: "lobby", Key: "k"})
+		test.end(c)
+		s.take()
+		c.stop()
+		if got := s.take(); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
+		}
+	}
+}
+
+// TestCoreTrackFailed: a key is the connection's for as long as a state of it is
+// shown there.
+func TestCoreTrackFailed(t *testing.T) {
+	s := &script{}
+	c := newCore("conn", user("a"), Limits{}, s)
+	room := presence.Key{Channel: "lobby"}
+	overloaded := fault.New(fault.Overloaded, "no")
+	c.track(Track{Channel: "lobby", Key: "never"})
+	c.tracked(presence.Tracked{Room: room, Key: "never", Err: overloaded})
+	c.track(Track{Channel: "lobby", Key: "once"})
+	c.tracked(presence.Tracked{Room: room, Key: "once"})
+	c.track(Track{Channel: "lobby", Key: "once"})
+	c.tracked(presence.Tracked{Room: room, Key: "once", Err: overloaded})
+	s.take()
+	c.untrack(Untrack{Channel: "lobby", Key: "never"})
+	c.untrack(Untrack{Channel: "lobby", Key: "once"})
+	if got, want := s.take(), "untrack t/lobby once"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -305,7 +358,7 @@ func (b *balance) subscribeTable(id string, n int, _ SubscribeTable) { b.tables[
 func (b *balance) unsubscribeTable(id string)                        { delete(b.tables, id) }
 func (b *balance) leave(k channel.Key)                               { delete(b.channels, k.Name) }
 func (b *balance) watch(k presence.Key, _ delivery.Codec)            { b.rooms[k.Channel] = true }
-func (b *balance) unwatch(k presence.Key)                            { delete(b.rooms, k.Channel) }
+func (b *balance) unwatch(k presence.Key, _ bool)                    { delete(b.rooms, k.Channel) }
 
 // TestNothingIsLeftBehind: whatever a client does, and however slowly tables and
 // channels answer, nothing goes on for a connection that has stopped.

@@ -152,8 +152,9 @@ type SubscribeAllLogs struct{}
 // in which it came.
 type Refuse struct{ Refused Refused }
 
-// Disconnected says that the socket is gone.
-type Disconnected struct{}
+// Disconnected says that the socket is gone. Left means that the client closed it
+// on purpose (code 1000 or none) and is not expected back at once.
+type Disconnected struct{ Left bool }
 
 // End closes the connection: what is waiting is sent, then an error with Fault
 // if there is one, then the close frame.

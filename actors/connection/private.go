@@ -155,7 +155,7 @@ func (c *core) readable(at topic, s *channelState, now message.Access, err error
 	}
 	if s.watching && !now.Presence {
 		s.watching, s.keys = false, nil
-		c.host.unwatch(c.roomKey(at))
+		c.host.unwatch(c.roomKey(at), false)
 	}
 	if before.Any() && !before.Presence && s.wantsPresences(at) {
 		c.watchPresence(at, s)

@@ -8,6 +8,13 @@ import (
 	"fluxbase/persistence/message"
 )
 
+// shown is a presence state of the connection.
+type shown struct {
+	state json.RawMessage
+	// taken: the room took a state under this key, perhaps an earlier one.
+	taken bool
+}
+
 func (c *core) roomKey(at topic) presence.Key {
 	return presence.Key{Tenant: c.caller.Tenant, Channel: at.name, Private: at.private}
 }
@@ -46,9 +53,12 @@ func (c *core) track(m Track) {
 	}
 	c.watchPresence(at, s)
 	if s.keys == nil {
-		s.keys = map[string]json.RawMessage{}
+		s.keys = map[string]*shown{}
 	}
-	s.keys[m.Key] = m.State
+	if s.keys[m.Key] == nil {
+		s.keys[m.Key] = &shown{}
+	}
+	s.keys[m.Key].state = m.State
 	c.host.track(c.roomKey(at), m)
 }
 
@@ -71,18 +81,26 @@ func (c *core) watchPresence(at topic, s *channelState) {
 
 func (c *core) tracked(m presence.Tracked) {
 	at := topic{m.Room.Channel, m.Room.Private}
-	if m.Err == nil {
-		if m.Ref != "" {
-			c.host.reply(PresenceTracked{Channel: at.name, Private: at.private, Ref: m.Ref})
+	var key *shown
+	s := c.channels[at]
+	if s != nil {
+		key = s.keys[m.Key]
+	}
+	if m.Err != nil {
+		if key != nil && !key.taken {
+			delete(s.keys, m.Key)
 		}
+		refused := at.refused()
+		refused.Ref = m.Ref
+		c.refuseErr(m.Err, refused)
 		return
 	}
-	if s := c.channels[at]; s != nil {
-		delete(s.keys, m.Key)
+	if key != nil {
+		key.taken = true
 	}
-	refused := at.refused()
-	refused.Ref = m.Ref
-	c.refuseErr(m.Err, refused)
+	if m.Ref != "" {
+		c.host.reply(PresenceTracked{Channel: at.name, Private: at.private, Ref: m.Ref})
+	}
 }
 
 func (c *core) untrack(m Untrack) {
@@ -103,7 +121,7 @@ func (c *core) untrack(m Untrack) {
 		c.wait(at, s, message.Presence, m, at.refused()) // behind what it takes back
 		return
 	}
-	if _, ours := s.keys[m.Key]; ours {
+	if s.keys[m.Key] != nil {
 		delete(s.keys, m.Key)
 		c.host.untrack(c.roomKey(at), m.Key)
 	}
@@ -112,11 +130,13 @@ func (c *core) untrack(m Untrack) {
 // roomEnded watches and tracks again in a room whose actor failed.
 func (c *core) roomEnded(at topic) {
 	s := c.channels[at]
-	if s == nil || !s.watching {
+	if s == nil {
 		return
 	}
-	c.host.watch(c.roomKey(at), s.codec)
-	for key, state := range s.keys {
-		c.host.track(c.roomKey(at), Track{Key: key, State: state})
+	if s.watching {
+		c.host.watch(c.roomKey(at), s.codec)
+	}
+	for key, shown := range s.keys {
+		c.host.track(c.roomKey(at), Track{Key: key, State: shown.state})
 	}
 }

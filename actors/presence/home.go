@@ -14,88 +14,10 @@ const (
 	homeTick   = 5 * time.Second
 	askTimeout = 8 * time.Second
 	grace      = 2 * time.Second
+	// heirloomTime is how long a new home takes over what lingered at the one
+	// before: every node has announced itself by then.
+	heirloomTime = 2 * renewEvery
 )
-
-// room is a home's state without its actor.
-type room struct {
-	epoch, seq uint64
-	roster     *roster
-	limits     Limits
-	nodes      map[string]time.Time // lease per node that watches or tracks
-}
-
-func newRoom(epoch uint64, limits Limits) *room {
-	return &room{epoch: epoch, roster: newRoster(), limits: limits.orDefault(), nodes: map[string]time.Time{}}
-}
-
-// apply takes a node's steps: codes answers each, steps are those that changed
-// the room. A node can touch only what is its own.
-func (r *room) apply(node string, steps []Change) (codes []string, taken []Change) {
-	codes = make([]string, len(steps))
-	for i, s := range steps {
-		switch {
-		case s.New != nil:
-			s.New = owned(s.New, node)
-			known := r.roster.all[s.New.identity()]
-			if known == nil && r.roster.len() >= r.limits.PerRoom {
-				codes[i] = string(fault.PresenceLimitReached)
-				continue
-			}
-		case s.Old == nil || r.owner(s.Old) != node:
-			continue
-		}
-		if step, ok := r.roster.apply(s); ok {
-			taken = append(taken, step)
-		}
-	}
-	return codes, taken
-}
-
-// owned is m as a meta of node. A message may be shared with its sender, so it is
-// not changed in place.
-func owned(m *Meta, node string) *Meta {
-	if m.Node == node {
-		return m
-	}
-	other := *m
-	other.Node = node
-	return &other
-}
-
-func (r *room) owner(m *Meta) string {
-	if known := r.roster.all[m.identity()]; known != nil {
-		return known.Node
-	}
-	return ""
-}
-
-// announce makes the node's part of the room equal to list.
-func (r *room) announce(node string, list []*Meta) []Change {
-	for i, m := range list {
-		list[i] = owned(m, node)
-	}
-	return r.roster.replace(list, func(m *Meta) bool { return m.Node == node })
-}
-
-// drop forgets nodes that are not alive.
-func (r *room) drop(alive func(node string) bool) []Change {
-	for node := range r.nodes {
-		if !alive(node) {
-			delete(r.nodes, node)
-		}
-	}
-	return r.roster.replace(nil, func(m *Meta) bool { return !alive(m.Node) })
-}
-
-// count is the number of metas of a node.
-func (r *room) count(node string) (n int) {
-	for _, m := range r.roster.all {
-		if m.Node == node {
-			n++
-		}
-	}
-	return n
-}
 
 // home is the actor around a room.
 type home struct {
@@ -105,9 +27,13 @@ type home struct {
 	room      *room
 	unwatch   func()
 	quiet     time.Time
+	waking    bool // for what lingers
 }
 
 type homeTicked struct{}
+
+// graceEnded says that something has lingered for the grace.
+type graceEnded struct{}
 
 // RegisterHome lets this node be the home of rooms. Call it once, before the
 // node takes part in the cluster.
@@ -115,7 +41,7 @@ func RegisterHome(p kernel.Placement, m kernel.Members, limits Limits) {
 	p.RegisterKind(Kind, func(key string, epoch uint64) kernel.Props {
 		return kernel.Props{
 			New: func() kernel.Actor {
-				return &home{key: key, placement: p, members: m, room: newRoom(epoch, limits)}
+				return &home{key: key, placement: p, members: m, room: newRoom(epoch, time.Now(), limits)}
 			},
 			Limit:   16384,
 			OnCrash: kernel.Stop,
@@ -151,6 +77,18 @@ func (h *home) Receive(c *kernel.Context, msg any) {
 			return
 		}
 		c.After(homeTick, homeTicked{})
+	case graceEnded:
+		h.waking = false
+		h.send(c, h.room.expire(time.Now()))
+		h.wake(c)
+	}
+}
+
+// wake arms the end of what lingers.
+func (h *home) wake(c *kernel.Context) {
+	if at, ok := h.room.due(); ok && !h.waking {
+		h.waking = true
+		c.After(max(time.Until(at), 0), graceEnded{})
 	}
 }
 
@@ -168,16 +106,17 @@ func (h *home) sweep(c *kernel.Context) {
 }
 
 func (h *home) answer(c *kernel.Context, node string, question kernel.Wire) {
-	until := time.Now().Add(nodeLease)
+	now := time.Now()
+	until := now.Add(nodeLease)
 	switch q := question.(type) {
 	case *apply:
 		h.room.nodes[node] = until
-		codes, steps := h.room.apply(node, q.Steps)
+		answer, steps := h.room.apply(now, node, q.Steps)
 		h.send(c, steps)
-		c.Reply(&applied{Codes: codes})
+		c.Reply(answer)
 	case *announce:
 		h.room.nodes[node] = until
-		h.send(c, h.room.announce(node, q.Metas))
+		h.send(c, h.room.announce(now, node, q))
 		c.Reply(&state{Epoch: h.room.epoch, Seq: h.room.seq, Metas: h.room.roster.sorted()})
 	case *keep:
 		_, known := h.room.nodes[node]
@@ -188,11 +127,12 @@ func (h *home) answer(c *kernel.Context, node string, question kernel.Wire) {
 		c.Reply(&kept{Same: same})
 	case *withdraw:
 		delete(h.room.nodes, node)
-		h.send(c, h.room.announce(node, nil))
+		h.send(c, h.room.announce(now, node, &announce{}))
 		c.Reply(&kept{Same: true})
 	default:
 		c.Fail(fault.New(fault.InternalError, "a room's home does not know this message"))
 	}
+	h.wake(c)
 }
 
 // send tells every node the steps. A node that misses them sees a gap in the

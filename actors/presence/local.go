@@ -29,8 +29,7 @@ type local struct {
 	router   *routerShared
 	copy     replica
 	audience audience
-	mine     *roster
-	owners   map[kernel.Ref]map[string]string // owner → keys → connection id
+	holdings *holdings
 
 	waiting []delivery.Subscriber // for their first sync
 	pending []pending             // steps that the home does not know of
@@ -60,7 +59,7 @@ type pending struct {
 func newLocal(key Key, router *routerShared) *local {
 	return &local{
 		key: key, router: router, copy: replica{roster: newRoster()}, audience: audience{},
-		mine: newRoster(), owners: map[kernel.Ref]map[string]string{}, withdrawn: true,
+		holdings: newHoldings(), withdrawn: true,
 	}
 }
 
@@ -73,7 +72,7 @@ func (l *local) Receive(c *kernel.Context, msg any) {
 	case kernel.Stopping:
 		l.stop()
 	case kernel.Terminated:
-		l.leave(c, m.Ref)
+		l.terminated(c, m.Ref)
 	case forwarded:
 		l.handled++
 		l.quiet = time.Now()
@@ -98,7 +97,7 @@ func (l *local) handle(c *kernel.Context, msg any) {
 	case Untrack:
 		l.untrack(c, m.Owner, m.Key)
 	case Leave:
-		l.leave(c, m.Owner)
+		l.leave(c, m.Owner, m.Cut)
 	case *changed:
 		steps, behind := l.copy.take(m)
 		l.note(c, steps)
@@ -132,30 +131,27 @@ func (l *local) greet(s delivery.Subscriber) {
 }
 
 func (l *local) track(c *kernel.Context, t Track) {
-	keys := l.owners[t.Owner]
-	if keys == nil {
-		keys = map[string]string{}
-		l.owners[t.Owner] = keys
-		c.Watch(t.Owner)
-	}
-	keys[t.Key] = t.Conn
-	meta := &Meta{Ref: rand.Text()[:16], Node: l.router.node, Conn: t.Conn, Key: t.Key, State: t.State}
-	l.queue(c, pending{step: Change{New: meta}, owner: t.Owner, ref: t.Ref})
+	c.Watch(t.Owner)
+	step := l.holdings.track(t, l.router.node, rand.Text()[:16])
+	l.queue(c, pending{step: step, owner: t.Owner, ref: t.Ref})
 }
 
 func (l *local) untrack(c *kernel.Context, owner kernel.Ref, key string) {
-	conn, ok := l.owners[owner][key]
-	if !ok {
-		return
+	if step, ok := l.holdings.untrack(owner, key); ok {
+		l.queue(c, pending{step: step})
 	}
-	delete(l.owners[owner], key)
-	if len(l.owners[owner]) == 0 {
-		delete(l.owners, owner)
-	}
-	l.queue(c, pending{step: Change{Old: &Meta{Conn: conn, Key: key}}})
 }
 
-func (l *local) leave(c *kernel.Context, owner kernel.Ref) {
+// terminated hears that an owner's actor has ended. What the owner said before that
+// may still be at the router, which says better how it ended.
+func (l *local) terminated(c *kernel.Context, owner kernel.Ref) {
+	cut := Leave{Room: l.key, Owner: owner, Cut: true}
+	if l.router.self.Tell(cut) != nil {
+		l.leave(c, owner, true)
+	}
+}
+
+func (l *local) leave(c *kernel.Context, owner kernel.Ref, cut bool) {
 	delete(l.audience, owner)
 	for i, s := range l.waiting {
 		if s.Ref == owner {
@@ -163,8 +159,8 @@ func (l *local) leave(c *kernel.Context, owner kernel.Ref) {
 			break
 		}
 	}
-	for key := range l.owners[owner] {
-		l.untrack(c, owner, key)
+	for _, step := range l.holdings.leave(owner, cut) {
+		l.queue(c, pending{step: step})
 	}
 }
 
@@ -212,7 +208,7 @@ func (l *local) sendSteps(c *kernel.Context) {
 	l.ask(c, question, func(c *kernel.Context, res kernel.Wire, err error) {
 		l.busy = false
 		answer, ok := res.(*applied)
-		if err == nil && (!ok || len(answer.Codes) != n) {
+		if err == nil && (!ok || len(answer.Codes) != n || len(answer.Refs) != n) {
 			err = fault.New(fault.InternalError, "unexpected answer of a room's home")
 		}
 		l.settle(c, batch, answer, err)
@@ -225,14 +221,13 @@ func (l *local) sendSteps(c *kernel.Context) {
 func (l *local) settle(c *kernel.Context, batch []pending, answer *applied, err error) {
 	for i, p := range batch {
 		switch {
-		case p.step.New == nil:
-			l.mine.untrack(p.step.Old.Conn, p.step.Old.Key)
 		case err != nil:
+			l.holdings.settle(p.step, "")
 			l.answer(p, fault.From(err))
 		case answer.Codes[i] != "":
 			l.answer(p, fault.Newf(fault.Code(answer.Codes[i]), "too many presences in channel %s", l.key.Channel))
 		default:
-			l.mine.track(p.step.New)
+			l.holdings.settle(p.step, answer.Refs[i])
 			l.answer(p, nil)
 		}
 	}
@@ -260,7 +255,8 @@ func (l *local) announce(c *kernel.Context) {
 
 func (l *local) sendAnnouncement(c *kernel.Context) {
 	l.busy, l.withdrawn = true, false
-	l.ask(c, &announce{Metas: l.mine.sorted()}, func(c *kernel.Context, res kernel.Wire, err error) {
+	question := &announce{Metas: l.holdings.taken.sorted(), Epoch: l.copy.epoch, Lingering: l.copy.lingering()}
+	l.ask(c, question, func(c *kernel.Context, res kernel.Wire, err error) {
 		l.busy = false
 		if answer, ok := res.(*state); ok && err == nil {
 			l.adopt(c, answer)
@@ -288,6 +284,9 @@ func (l *local) unreached(c *kernel.Context, err error) {
 
 func (l *local) adopt(c *kernel.Context, s *state) {
 	merging := l.copy.merging
+	if l.copy.stale(s) {
+		l.announceNext = true
+	}
 	l.note(c, l.copy.reset(s))
 	if l.copy.merging && !merging {
 		c.After(grace, graceOver{})
@@ -340,7 +339,7 @@ func (l *local) renew(c *kernel.Context) {
 		return
 	}
 	switch {
-	case len(l.audience) > 0 || len(l.owners) > 0 || len(l.waiting) > 0:
+	case len(l.audience) > 0 || len(l.holdings.owners) > 0 || len(l.waiting) > 0:
 		l.keep(c)
 	case !l.withdrawn:
 		l.withdraw(c)
@@ -368,7 +367,7 @@ func (l *local) keep(c *kernel.Context) {
 		return
 	}
 	l.keeping = true
-	question := &keep{Epoch: l.copy.epoch, Seq: l.copy.seq, Metas: l.mine.len()}
+	question := &keep{Epoch: l.copy.epoch, Seq: l.copy.seq, Metas: l.holdings.taken.len()}
 	l.ask(c, question, func(c *kernel.Context, res kernel.Wire, err error) {
 		l.keeping = false
 		if answer, ok := res.(*kept); err != nil || !ok || !answer.Same {
@@ -384,7 +383,7 @@ func (l *local) stop() {
 	for ref := range l.audience {
 		told[ref] = true
 	}
-	for ref := range l.owners {
+	for ref := range l.holdings.owners {
 		told[ref] = true
 	}
 	for _, s := range l.waiting {

@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
@@ -45,13 +46,16 @@ type Watch struct {
 	Subscriber delivery.Subscriber
 }
 
-// Track shows a state under a key, for as long as the connection lives. Tracking
-// the same key again replaces the connection's state there. Tracked answers.
+// Track shows a state under a key, for as long as the connection lives, and for
+// Limits.Grace after it was cut. Tracking the same key again replaces the
+// connection's state there. When a state of the same user and key lingers, this one
+// takes its place. Tracked answers.
 type Track struct {
 	Room  Key
 	Owner kernel.Ref
-	// Conn is the owner's connection id.
-	Conn, Key string
+	// Conn is the owner's connection id, User whose it is; empty for nobody in
+	// particular.
+	Conn, User, Key string
 	// State is any JSON value.
 	State json.RawMessage
 	// Ref comes back with Tracked.
@@ -78,6 +82,8 @@ type Untrack struct {
 type Leave struct {
 	Room  Key
 	Owner kernel.Ref
+	// Cut says that the connection was cut rather than left: its states linger.
+	Cut bool
 }
 
 // Ended is told to watchers and owners when a room's actor failed: they must
@@ -88,11 +94,17 @@ type Ended struct{ Room Key }
 type Limits struct {
 	// PerRoom is the number of states in one room; default 1000.
 	PerRoom int
+	// Grace is how long a state outlives a connection that was cut, so that nobody
+	// is told of a client that comes back at once; default 5 s, negative for none.
+	Grace time.Duration
 }
 
 func (l Limits) orDefault() Limits {
 	if l.PerRoom == 0 {
 		l.PerRoom = 1000
+	}
+	if l.Grace == 0 {
+		l.Grace = 5 * time.Second
 	}
 	return l
 }

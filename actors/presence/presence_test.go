@@ -55,6 +55,7 @@ func text(state []delivery.KeyMetas) string {
 type person struct {
 	t      *testing.T
 	ref    kernel.Ref
+	node   kernel.NodeID
 	router kernel.Ref
 	mu     sync.Mutex
 	text   string
@@ -63,7 +64,7 @@ type person struct {
 
 func enter(t *testing.T, n *kerneltest.Node, router kernel.Ref) *person {
 	t.Helper()
-	p := &person{t: t, router: router}
+	p := &person{t: t, node: n.Self(), router: router}
 	var err error
 	p.ref, err = n.System.Spawn(kernel.Props{
 		New: func() kernel.Actor {
@@ -101,7 +102,7 @@ func (p *person) watch() {
 }
 
 func (p *person) track(key, state string) {
-	p.tell(Track{Room: lobby, Owner: p.ref, Conn: p.ref.Name(), Key: key, State: []byte(state)})
+	p.tell(Track{Room: lobby, Owner: p.ref, Conn: string(p.node) + p.ref.Name(), User: "u", Key: key, State: []byte(state)})
 }
 
 // sees waits until the last state that the person was sent is want.
@@ -125,6 +126,20 @@ func (p *person) eventually(what string, ok func() bool) {
 	}
 }
 
+// tracked waits until the room took n states.
+func (p *person) tracked(n int) {
+	p.t.Helper()
+	p.eventually(fmt.Sprintf("tracks %d states", n), func() bool {
+		taken := 0
+		for _, m := range p.told {
+			if t, ok := m.(Tracked); ok && t.Err == nil {
+				taken++
+			}
+		}
+		return taken == n
+	})
+}
+
 func (p *person) heard() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,7 +158,7 @@ func router(t *testing.T, n *kerneltest.Node, limits Limits) kernel.Ref {
 
 func TestOneNode(t *testing.T) {
 	n := kerneltest.New(t).Join("a")
-	r := router(t, n, Limits{PerRoom: 2})
+	r := router(t, n, Limits{PerRoom: 2, Grace: time.Millisecond})
 	ann, ben := enter(t, n, r), enter(t, n, r)
 	ann.watch()
 	ann.track("ann", "1")
@@ -182,7 +197,7 @@ func TestThreeNodes(t *testing.T) {
 	for _, id := range []kernel.NodeID{"a", "b", "c"} {
 		n := c.Join(id)
 		home = n.Home(Kind, lobby.String())
-		people[id] = enter(t, n, router(t, n, Limits{}))
+		people[id] = enter(t, n, router(t, n, Limits{Grace: 100 * time.Millisecond}))
 		order = append(order, id)
 	}
 	for _, id := range order {
@@ -219,6 +234,93 @@ func TestThreeNodes(t *testing.T) {
 	}
 }
 
+// watchHolding signals each state that a home holds since its connection was cut.
+func watchHolding(c *kerneltest.Cluster) <-chan struct{} {
+	held := make(chan struct{}, 16)
+	c.Lose(func(_, _ kernel.NodeID, msg kernel.Wire) bool {
+		if m, ok := msg.(*changed); ok && m.Steps[0].New != nil && m.Steps[0].New.lingers() {
+			held <- struct{}{}
+		}
+		return false
+	})
+	return held
+}
+
+// TestComingBack: who is cut and comes back within the grace, wherever that is, is
+// not mentioned, unless the state is another one; who leaves does so at once.
+func TestComingBack(t *testing.T) {
+	c := kerneltest.New(t)
+	a, b := c.Join("a"), c.Join("b")
+	limits := Limits{Grace: time.Hour}
+	ra, rb := router(t, a, limits), router(t, b, limits)
+	held := watchHolding(c)
+	ann := enter(t, a, ra)
+	ann.watch()
+	ann.sees(`{}`)
+	ben := enter(t, a, ra)
+	ben.track("ben", "1")
+	ann.sees(`{"ben":[1]}`)
+	cut := func() {
+		t.Helper()
+		ben.ref.Stop()
+		<-held
+	}
+	cut()
+	ben = enter(t, a, ra)
+	ben.track("ben", "1")
+	ben.tracked(1)
+	cut()
+	ben = enter(t, b, rb)
+	ben.track("ben", "1")
+	ben.tracked(1)
+	cut()
+	ben = enter(t, b, rb)
+	ben.track("ben", "2")
+	ann.sees(`{"ben":[2]}`)
+	ben.tell(Leave{Room: lobby, Owner: ben.ref})
+	ann.sees(`{}`)
+	if got, want := ann.heard(), `{} join:ben {"ben":[1]} {"ben":[2]} leave:ben {} `; got != want {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
+// TestLingeringSurvivesTheHome: what lingers moves to a new home, and ends there.
+func TestLingeringSurvivesTheHome(t *testing.T) {
+	c := kerneltest.New(t)
+	limits := Limits{Grace: 3 * time.Second}
+	nodes := map[kernel.NodeID]*kerneltest.Node{}
+	routers := map[kernel.NodeID]kernel.Ref{}
+	for _, id := range []kernel.NodeID{"a", "b"} {
+		nodes[id] = c.Join(id)
+		routers[id] = router(t, nodes[id], limits)
+	}
+	home := nodes["a"].Home(Kind, lobby.String())
+	stays := kernel.NodeID("a")
+	if home == "a" {
+		stays = "b"
+	}
+	held := watchHolding(c)
+	ann, ben, cat := enter(t, nodes[stays], routers[stays]), enter(t, nodes[home], routers[home]), enter(t, nodes[home], routers[home])
+	ann.watch()
+	ben.track("ben", "1")
+	ann.sees(`{"ben":[1]}`)
+	cat.track("cat", "1")
+	ann.sees(`{"ben":[1],"cat":[1]}`)
+	before := ann.heard()
+	ben.ref.Stop()
+	cat.ref.Stop()
+	for range 4 { // both nodes hear of both
+		<-held
+	}
+	c.Kill(home)
+	ben = enter(t, nodes[stays], routers[stays])
+	ben.track("ben", "1")
+	ann.sees(`{"ben":[1]}`)
+	if got, want := strings.TrimPrefix(ann.heard(), before), `leave:cat {"ben":[1]} `; got != want {
+		t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
 // TestLostChangesAreRepaired: a copy that missed a change finds out.
 func TestLostChangesAreRepaired(t *testing.T) {
 	c := kerneltest.New(t)
@@ -241,7 +343,8 @@ func TestLostChangesAreRepaired(t *testing.T) {
 func TestCrowd(t *testing.T) {
 	c := kerneltest.New(t)
 	a, b := c.Join("a"), c.Join("b")
-	ra, rb := router(t, a, Limits{}), router(t, b, Limits{})
+	limits := Limits{Grace: 100 * time.Millisecond}
+	ra, rb := router(t, a, limits), router(t, b, limits)
 	watcher := enter(t, b, rb)
 	watcher.watch()
 	var crowd []*person

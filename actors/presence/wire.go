@@ -11,15 +11,21 @@ type apply struct {
 	Steps []Change `json:"steps"`
 }
 
-// applied answers apply: one code per step, empty for a step that was taken.
+// applied answers apply: per step a code, empty for one that was taken, and the
+// ref that the state has now.
 type applied struct {
 	Codes []string `json:"codes"`
+	Refs  []string `json:"refs"`
 }
 
 // announce tells a home all that a node's connections track; it replaces what
 // the home knew of the node, and registers the node's interest.
 type announce struct {
 	Metas []*Meta `json:"metas,omitempty"`
+	// Epoch is that of the home that the node heard last, 0 for none; Lingering is
+	// what lingered there.
+	Epoch     uint64  `json:"epoch,omitempty"`
+	Lingering []*Meta `json:"lingering,omitempty"`
 }
 
 // state answers announce with everything in the room.

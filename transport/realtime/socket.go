@@ -69,6 +69,7 @@ type socket struct {
 	messages, joins *rate.Limiter
 
 	heard       atomic.Int64 // unix nanoseconds of the last sign of life
+	left        bool         // the peer said that it goes
 	beats       int
 	slot, place int // in the wheel
 }
@@ -217,6 +218,7 @@ func (k *socket) ping(payload []byte) {
 func (k *socket) pong() {}
 
 func (k *socket) closed(code int, _ string) {
+	k.left = code == closeNormal || code == closeNoStatus
 	k.out.peerClosed(code)
 }
 
@@ -238,7 +240,7 @@ func (k *socket) beat(now time.Time) {
 func (k *socket) end() {
 	k.out.abort()
 	k.gateway.wheel.remove(k)
-	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{}) != nil {
+	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{Left: k.left}) != nil {
 		k.actor.Stop()
 	}
 	k.gateway.sockets.Add(-1)

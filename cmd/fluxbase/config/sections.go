@@ -26,6 +26,9 @@ type Realtime struct {
 	RingBytes Bytes `key:"ring_bytes" default:"64MB"`
 	// MaxImageBytes is the largest row that is logged whole.
 	MaxImageBytes Bytes `key:"max_image_bytes" default:"8MB"`
+	// PresenceGrace is how long a presence outlives a socket that was cut; 0 for not
+	// at all.
+	PresenceGrace time.Duration `key:"presence_grace" default:"5s"`
 	// LogRetention and LogMaxBytes bound how far back a client may resume.
 	LogRetention time.Duration  `key:"log_retention" default:"24h"`
 	LogMaxBytes  Bytes          `key:"log_max_bytes" default:"1GB"`

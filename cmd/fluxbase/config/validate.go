@@ -233,6 +233,9 @@ func (v *violations) numbers(c *Config) {
 			v.add(d.path, "must be more than 0")
 		}
 	}
+	if c.Realtime.PresenceGrace < 0 {
+		v.add("realtime.presence_grace", "must not be below 0")
+	}
 	if n := c.Auth.PasswordMinLength; n < 8 || n > 72 {
 		v.add("auth.password_min_length", "must be between 8 and 72")
 	}

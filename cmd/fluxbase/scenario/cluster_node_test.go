@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"fluxbase/cmd/fluxbase/server/servertest"
 	"fluxbase/persistence/db/dbtest"
 )
@@ -86,6 +88,59 @@ func TestClusterPresenceIsOneRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	ann.expect(`{"type":"presence","payload":{"presence":{"event":"leave","key":"ben","currentPresences":{"ann":[{"mood":"good"}]}}}}`)
+}
+
+// TestClusterPresenceSurvivesReconnect: a client that is cut off and comes back, at
+// another node, is not mentioned; one that comes back in another state is, once.
+func TestClusterPresenceSurvivesReconnect(t *testing.T) {
+	t.Parallel()
+	nodes := startCluster(t, 3)
+	user := nodes[0].SignUp("ben@example.com")
+	ann := openSocket(t, nodes[0].SocketURL(""))
+	ann.send(`{"type":"subscribe","channel":"presence:lobby"}`)
+	ann.expect(`{"type":"presence","payload":{"presence":{"event":"sync","currentPresences":{}}}}`)
+	appear := func(n *servertest.Node, mood string) *socket {
+		t.Helper()
+		ben := openSocket(t, n.SocketURL(user.AccessToken))
+		ben.send(`{"type":"subscribe","channel":"presence:lobby"}`)
+		ben.expect(`{"type":"presence","payload":{"presence":{"event":"sync"}}}`)
+		ben.send(`{"type":"presence","channel":"presence:lobby","event":"track","payload":{"key":"ben","state":%q}}`, mood)
+		return ben
+	}
+	ben := appear(nodes[1], "good")
+	ann.expect(`{"type":"presence","payload":{"presence":{"event":"join","key":"ben"}}}`)
+	ann.expect(`{"type":"presence","payload":{"presence":{"event":"sync","currentPresences":{"ben":["good"]}}}}`)
+	for _, to := range []struct {
+		node *servertest.Node
+		mood string
+	}{{nodes[2], "good"}, {nodes[0], "good"}, {nodes[1], "better"}} {
+		if err := ben.conn.CloseNow(); err != nil {
+			t.Fatal(err)
+		}
+		// A client that returns before its end was noticed is here twice.
+		eventually(t, "the server noticed", func() bool { return openSockets(t, nodes) == 1 })
+		ben = appear(to.node, to.mood)
+	}
+	// Nothing but this was said of the three.
+	ann.expect(`{"type":"presence","payload":{"presence":{"event":"sync","key":"ben","newPresences":["better"],"currentPresences":{"ben":["better"]}}}}`)
+	// Who says goodbye leaves at once.
+	if err := ben.conn.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+	ann.expect(`{"type":"presence","payload":{"presence":{"event":"leave","key":"ben","currentPresences":{}}}}`)
+}
+
+// openSockets is the number of sockets of all nodes.
+func openSockets(t *testing.T, nodes []*servertest.Node) (total int) {
+	t.Helper()
+	for _, n := range nodes {
+		var stats struct {
+			Total int `json:"total_connections"`
+		}
+		n.Want(200, "GET", "/api/v1/realtime/stats", n.ServiceKey, nil).Decode(t, &stats)
+		total += stats.Total
+	}
+	return total
 }
 
 func TestClusterSignOutIsKnownEverywhere(t *testing.T) {

@@ -25,7 +25,11 @@ const socketDrain = 3 * time.Second
 func (s *Server) openSockets(context.Context) error {
 	c := s.options.Config.Realtime
 	channel.RegisterHome(s.placement, channel.HistoryLimits{Messages: c.Limits.ChannelHistoryLength, Age: c.Limits.ChannelHistoryTTL})
-	presence.RegisterHome(s.placement, s.members, presence.Limits{PerRoom: c.Limits.MaxPresencePerRoom})
+	rooms := presence.Limits{PerRoom: c.Limits.MaxPresencePerRoom, Grace: c.PresenceGrace}
+	if rooms.Grace == 0 {
+		rooms.Grace = -1 // none, rather than the default
+	}
+	presence.RegisterHome(s.placement, s.members, rooms)
 	var err error
 	if s.sockets.channels, err = s.system.Spawn(channel.RouterProps(s.placement, s.members)); err != nil {
 		return err

@@ -1,0 +1,6 @@
+//go:build race
+
+package presence
+
+// raceEnabled tells that the race detector slows this run down.
+const raceEnabled = true

@@ -1,7 +1,6 @@
 package channel
 
 import (
-	"cmp"
 	"time"
 
 	"fluxbase/actors/kernel"
@@ -68,9 +67,9 @@ func (h *home) answer(c *kernel.Context, m kernel.FromNode) {
 		h.order.watch(string(m.From), q.Members, now.Add(interestLease))
 		c.Reply(&interested{Epoch: h.order.epoch, Offset: h.order.offset})
 	case *fetch:
-		answer := &fetched{Epoch: h.order.epoch, Offset: q.From, Newest: h.order.offset}
+		answer := &fetched{Epoch: h.order.epoch, Offset: q.From}
 		if q.Epoch == h.order.epoch {
-			answer.Messages = h.order.fetch(q.From, cmp.Or(q.To, h.order.offset))
+			answer.Messages = h.order.fetch(q.From, q.To)
 		}
 		c.Reply(answer)
 	default:

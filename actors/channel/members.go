@@ -1,9 +1,6 @@
 package channel
 
 import (
-	"slices"
-	"time"
-
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
 )
@@ -18,8 +15,6 @@ type members struct {
 	byRef  map[kernel.Ref]*member
 	byID   map[string]*member
 	groups []*group
-	// skipping are the members with something to skip.
-	skipping map[*member]struct{}
 }
 
 type member struct {
@@ -27,17 +22,9 @@ type member struct {
 	id    string
 	group *group
 	at    int // index in group.list
-	// own is set while a run holds messages that this member sent itself, or that
-	// are not for it.
+	// own is set while a run holds messages that this member sent itself.
 	own bool
-	// skip are ids of messages that this member has already, until a time.
-	skip      []string
-	skipUntil time.Time
 }
-
-// skipTime is how long after a member has got messages of realtime.messages the
-// same ones may come through the channel.
-const skipTime = time.Minute
 
 type group struct {
 	codec delivery.Codec
@@ -45,7 +32,7 @@ type group struct {
 }
 
 func newMembers() *members {
-	return &members{byRef: map[kernel.Ref]*member{}, byID: map[string]*member{}, skipping: map[*member]struct{}{}}
+	return &members{byRef: map[kernel.Ref]*member{}, byID: map[string]*member{}}
 }
 
 func (s *members) len() int { return len(s.byRef) }
@@ -77,7 +64,6 @@ func (s *members) remove(ref kernel.Ref) {
 		return
 	}
 	delete(s.byRef, ref)
-	delete(s.skipping, m)
 	if s.byID[m.id] == m {
 		delete(s.byID, m.id)
 	}
@@ -106,33 +92,8 @@ func (s *members) broadcast(key Key, epoch, offset uint64, list []*message, w *d
 	}
 }
 
-// skip keeps messages from a member that has them already.
-func (s *members) skip(ref kernel.Ref, ids []string) {
-	if m := s.byRef[ref]; m != nil && len(ids) > 0 {
-		m.skip, m.skipUntil = ids, time.Now().Add(skipTime)
-		s.skipping[m] = struct{}{}
-	}
-}
-
-// concerned are the members with something to skip among the messages.
-func (s *members) concerned(list []*message) (some []*member) {
-	now := time.Now()
-	for m := range s.skipping {
-		if now.After(m.skipUntil) {
-			m.skip = nil
-			delete(s.skipping, m)
-			continue
-		}
-		if slices.ContainsFunc(list, func(one *message) bool { return one.ID != "" && slices.Contains(m.skip, one.ID) }) {
-			some = append(some, m)
-		}
-	}
-	return some
-}
-
 // run sends one run of messages: everybody gets the same bytes, except senders
-// among the members, who get their own messages marked, and those who have some of
-// them already.
+// among the members, who get their own messages marked.
 func (s *members) run(events []delivery.Broadcast, list []*message, w *delivery.Window) {
 	var senders []*member
 	for _, m := range list {
@@ -141,20 +102,12 @@ func (s *members) run(events []delivery.Broadcast, list []*message, w *delivery.
 			senders = append(senders, own)
 		}
 	}
-	if len(s.skipping) > 0 {
-		for _, m := range s.concerned(list) {
-			if !m.own {
-				m.own = true
-				senders = append(senders, m)
-			}
-		}
-	}
 	for _, g := range s.groups {
-		s.tell(g, senders, encode(g.codec, events, list, "", nil), w)
+		s.tell(g, senders, encode(g.codec, events, list, ""), w)
 	}
 	for _, own := range senders {
 		own.own = false
-		frame := encode(own.group.codec, events, list, own.id, own.skip)
+		frame := encode(own.group.codec, events, list, own.id)
 		if len(frame.Bytes) == 0 {
 			continue
 		}
@@ -190,21 +143,14 @@ func (s *members) tell(g *group, senders []*member, frame *delivery.Frame, w *de
 	}
 }
 
-func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, sender string, skip []string) *delivery.Frame {
+func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, sender string) *delivery.Frame {
 	size := 0
 	for _, m := range list {
 		size += m.size() + 128
 	}
-	frame := &delivery.Frame{Bytes: make([]byte, 0, size)}
+	frame := &delivery.Frame{Bytes: make([]byte, 0, size), Messages: len(events)}
 	for i := range events {
-		if id := list[i].ID; id != "" && slices.Contains(skip, id) {
-			continue
-		}
-		before := len(frame.Bytes)
 		frame.Bytes = codec.AppendBroadcast(frame.Bytes, &events[i], sender != "" && list[i].Sender == sender)
-		if len(frame.Bytes) > before {
-			frame.Messages++
-		}
 	}
 	return frame
 }
@@ -212,7 +158,7 @@ func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, 
 // notice tells every member something about the channel.
 func (s *members) notice(n *delivery.Notice) {
 	for _, g := range s.groups {
-		frame := noticeFrame(g.codec, n)
+		frame := &delivery.Frame{Bytes: g.codec.AppendNotice(nil, n), Messages: 1}
 		if len(frame.Bytes) == 0 {
 			continue
 		}

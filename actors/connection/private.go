@@ -1,7 +1,6 @@
 package connection
 
 import (
-	"fluxbase/actors/channel"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/message"
 )
@@ -147,12 +146,12 @@ func (c *core) readable(at topic, s *channelState, now message.Access, err error
 	switch {
 	case now.Broadcast && !before.Broadcast:
 		s.joined = false
-		c.join(at, s)
+		c.host.join(c.channelKey(at), s.codec)
 	case !now.Broadcast && before.Broadcast:
 		c.host.leave(c.channelKey(at))
-		c.entered(at, s, channel.Joined{})
+		c.entered(at, s)
 	case !before.Any():
-		c.entered(at, s, channel.Joined{})
+		c.entered(at, s)
 	}
 	if s.watching && !now.Presence {
 		s.watching, s.keys = false, nil

@@ -43,7 +43,7 @@ func (c *core) track(m Track) {
 		c.refuse(fault.PresenceLimitReached, "too many presence channels on this connection", refused)
 		return
 	}
-	s, err := c.enter(at, SubscribeChannel{})
+	s, err := c.enter(at, nil)
 	if err != nil {
 		c.refuseErr(err, refused)
 		return

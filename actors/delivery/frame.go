@@ -35,6 +35,9 @@ func (f *Frame) Track(w *Window, receivers int) {
 	w.charge(f)
 }
 
+// Tracked tells whether a window bounds the frame.
+func (f *Frame) Tracked() bool { return f.window != nil }
+
 // Done says that one receiver needs the bytes no more.
 func (f *Frame) Done() {
 	if f.window == nil || f.pending.Add(-1) != 0 {

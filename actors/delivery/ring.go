@@ -1,5 +1,7 @@
 package delivery
 
+import "iter"
+
 // Stream is what one producer sends through its rings: a receiver gets the
 // frames of all of them in the order in which they were added, also when it goes
 // from one ring to another. It belongs to the producer's goroutine.
@@ -66,6 +68,18 @@ func (r *Run) First() *Frame {
 		return nil
 	}
 	return r.first.Frame
+}
+
+// All are the frames in order.
+func (r *Run) All() iter.Seq[*Frame] {
+	return func(yield func(*Frame) bool) {
+		l := r.first
+		for n := r.count; n > 0 && yield(l.Frame); n-- {
+			if n > 1 { // the last one's next is its producer's
+				l = l.next
+			}
+		}
+	}
 }
 
 // Shift takes the first frame away.

@@ -29,6 +29,9 @@ type sink interface {
 	message(opcode byte, payload []byte)
 	ping(payload []byte)
 	pong()
+	// paused tells that nothing more is to be taken for now: the decoder keeps what
+	// it has, and goes on with the next feed, also of nothing.
+	paused() bool
 	// closed is the peer's close frame; code is closeNoStatus when it had none.
 	closed(code int, reason string)
 }
@@ -49,7 +52,7 @@ func (d *decoder) feed(b []byte, s sink) error {
 		d.rest = append(d.rest, b...)
 		b = d.rest
 	}
-	for !d.done {
+	for !d.done && !s.paused() {
 		n, err := d.frame(b, s)
 		if err != nil {
 			return err

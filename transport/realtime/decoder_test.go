@@ -36,6 +36,7 @@ func (r *recorder) message(opcode byte, payload []byte) {
 	r.log = append(r.log, fmt.Sprintf("message %d %s", opcode, shorten(payload)))
 }
 func (r *recorder) ping(payload []byte) { r.log = append(r.log, "ping "+string(payload)) }
+func (r *recorder) paused() bool        { return false }
 func (r *recorder) pong()               { r.log = append(r.log, "pong") }
 func (r *recorder) closed(code int, reason string) {
 	r.log = append(r.log, fmt.Sprintf("close %d %s", code, reason))

@@ -3,6 +3,7 @@ package realtime
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"runtime"
@@ -38,7 +39,8 @@ type Options struct {
 	PrivateOnly bool
 	// Disabled answers every request with FEATURE_DISABLED.
 	Disabled bool
-	// Writers is the number of writer loops; default one per core.
+	// Writers is the number of loops that write, and of those that read; default one
+	// per core.
 	Writers int
 	// QueueBytes bounds the broadcasts, presences and replies that wait for one
 	// socket that is full; default 1 MB. QueueMessages bounds their number; 0
@@ -96,18 +98,36 @@ const admitTimeout = 5 * time.Second
 // Gateway owns the sockets of a node.
 type Gateway struct {
 	o       Options
-	writers []*writer
+	limits  outboxLimits
+	loops   []loop
 	next    atomic.Uint32
 	wheel   *wheel
 	sockets atomic.Int64 // open ones
 }
 
+// loop is what reads and writes a share of the sockets.
+type loop struct {
+	writer *writer
+	poller *poller // nil: sockets have goroutines of their own
+}
+
 // Start makes a gateway and its loops; Close ends them.
 func Start(o Options) *Gateway {
 	o = o.orDefault()
-	g := &Gateway{o: o, wheel: startWheel(o.PingEvery)}
+	g := &Gateway{
+		o: o, wheel: startWheel(o.PingEvery),
+		limits: outboxLimits{bytes: o.QueueBytes, count: o.QueueMessages, timeout: o.WriteTimeout},
+	}
 	for range o.Writers {
-		g.writers = append(g.writers, startWriter())
+		l := loop{writer: startWriter()}
+		p, err := startPoller()
+		switch {
+		case err == nil:
+			l.poller = p
+		case !errors.Is(err, errors.ErrUnsupported):
+			o.Logger.Warn("each realtime socket has a goroutine", "error", err)
+		}
+		g.loops = append(g.loops, l)
 	}
 	return g
 }
@@ -150,8 +170,11 @@ func (g *Gateway) Totals(ctx context.Context, tenant string) (Totals, error) {
 // bytes.
 func (g *Gateway) Close() {
 	g.wheel.close()
-	for _, w := range g.writers {
-		w.stop()
+	for _, l := range g.loops {
+		if l.poller != nil {
+			l.poller.close()
+		}
+		l.writer.stop()
 	}
 }
 
@@ -165,13 +188,14 @@ type peer struct {
 }
 
 // serve runs a socket whose handshake is done. early is what the client sent
-// behind its request. It returns when the socket has ended.
+// behind its request. It returns when a poller has the socket, or it has ended.
 func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
-	w := g.writers[g.next.Add(1)%uint32(len(g.writers))]
-	k := &socket{
-		gateway: g, conn: conn, parser: p.parser, tenant: p.tenant,
-		decoder: decoder{limit: g.o.MessageBytes},
-		out:     newOutbox(conn, w, outboxLimits{bytes: g.o.QueueBytes, count: g.o.QueueMessages, timeout: g.o.WriteTimeout}, p.parser.Closing),
+	l := g.loops[g.next.Add(1)%uint32(len(g.loops))]
+	k := &socket{gateway: g, parser: p.parser, tenant: p.tenant, decoder: decoder{limit: g.o.MessageBytes}}
+	k.out = outbox{wire: &k.link, writer: l.writer, limits: &g.limits, closer: p.parser}
+	if l.poller == nil || l.poller.adopt(conn, k) != nil {
+		k.conn = conn
+		k.out.wire = &plain{conn: conn, out: &k.out}
 	}
 	if n := g.o.MessagesPerSecond; n > 0 {
 		k.messages = rate.NewLimiter(rate.Limit(n), cmp.Or(g.o.MessageBurst, 2*n))
@@ -183,10 +207,10 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 	g.sockets.Add(1)
 	g.wheel.add(k)
 	if p.services.Hold != nil {
-		defer p.services.Hold()()
+		k.release = p.services.Hold()
 	}
 	g.admit(k, p)
-	k.read(early)
+	k.begin(early)
 }
 
 // admit asks the directory for an actor. A socket that is refused is told why and
@@ -196,7 +220,7 @@ func (g *Gateway) admit(k *socket, p peer) {
 	defer cancel()
 	ref, err := kernel.Ask[kernel.Ref](ctx, g.o.Directory, connection.Open{
 		ID: uuid.NewString(), Caller: p.caller, RemoteAddr: p.remote, IP: p.ip,
-		Dialect: p.parser, Outbox: k.out, Services: p.services,
+		Dialect: p.parser, Outbox: &k.out, Services: p.services,
 	})
 	if err == nil {
 		k.actor = ref

@@ -1,24 +1,24 @@
 package realtime
 
 import (
-	"errors"
-	"net"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"fluxbase/actors/delivery"
 )
 
-// joinBytes is the size up to which waiting frames leave in one write.
-const joinBytes = 64 << 10
-
 // lingerTimeout bounds the closing handshake, and how long a socket that is cut
-// may take to accept its close frame.
+// may take to accept its closing bytes.
 const lingerTimeout = 2 * time.Second
 
-// outboxLimits bound what may wait for a socket that accepts nothing.
+// turnBytes is what one socket may write before others have their turn.
+const turnBytes = 256 << 10
+
+// ownBytes is up to how many bytes of its own, shared with nobody, a full socket
+// is read from: a client that does not take its answers asks no more questions.
+const ownBytes = 64 << 10
+
+// outboxLimits bound what may wait for a socket that is full.
 type outboxLimits struct {
 	bytes, count int
 	timeout      time.Duration
@@ -28,390 +28,346 @@ type outboxLimits struct {
 // but has not had its turn.
 const hardFactor = 16
 
+// wire is the socket under an outbox.
+type wire interface {
+	// write writes what the socket takes at once; taken is less than len(b) when it
+	// is full then. An error is final.
+	write(b []byte) (taken int, err error)
+	// await makes outbox.writable be called once the socket takes bytes again. It is
+	// called with the outbox's lock held.
+	await()
+	// shut ends both directions; whoever reads finds out. It is called with the
+	// outbox's lock held, also repeatedly.
+	shut()
+}
+
 // outbox is what waits to be written to one socket. While it is scheduled, one
-// goroutine owns the socket's write side: a writer loop, or, when the socket was
-// full, a goroutine of its own (congested).
+// goroutine owns the socket's write side.
 //
-// Reliable frames are bounded by their producer's window. The others are bounded
-// here once the socket is full, and stop counting against their producer then.
+// Reliable frames are bounded by their producer's window, and cost no memory of
+// their own. The others are bounded here once the socket is full, and stop counting
+// against their producer then.
 type outbox struct {
-	conn    net.Conn
-	raw     syscall.RawConn // nil when the socket cannot be written without blocking
-	writer  *writer
-	limits  outboxLimits
-	closing func(code int, reason string) []byte // see connection.Dialect
+	wire   wire
+	writer *writer
+	limits *outboxLimits
+	closer interface { // the dialect
+		Closing(code int, reason string) []byte
+	}
+	// ended is called, with the lock held, when nobody writes any more and the wire
+	// was released meanwhile.
+	ended func()
 
 	mu        sync.Mutex
-	queue     []entry
-	bytes     int // of unreliable frames in queue
-	count     int
+	waiting   backlog
 	scheduled bool
-	congested bool
-	ending    bool // no more pushes; last is to be sent after the queue
-	closed    bool // no more writes
-	last      []byte
-	lastSent  bool // last is in a chunk that is being or was written
-	cutShort  bool // too slow: what waited was dropped
-	answered  bool // the peer's close frame was seen: end the socket after ours
-
-	attempt func(fd uintptr) bool // writes chunk once without blocking
-	chunk   []byte
-	wrote   int
-	err     error
+	writing   bool  // a chunk is being written, without the lock
+	congested bool  // full: writable will be called
+	ending    bool  // no more pushes; the closing bytes are in waiting.last
+	dropping  bool  // what waits is to be dropped after the chunk that is being written
+	closed    bool  // no more writes
+	answered  bool  // the peer needs no time after our closing bytes
+	released  bool  // the wire must not be used any more
+	armed     bool  // timer is running
+	moved     int64 // unix nanoseconds of the last byte taken, while congested or ending
+	timer     *time.Timer
+	slow      string // why it was cut, "" if it was not
 }
 
-// entry is a frame in a queue; done tells that its producer has been told that
-// it need not wait for it.
-type entry struct {
-	frame *delivery.Frame
-	done  bool
-}
-
-func (e *entry) finish() {
-	if !e.done {
-		e.done = true
-		e.frame.Done()
-	}
-}
-
-func newOutbox(conn net.Conn, w *writer, limits outboxLimits, closing func(int, string) []byte) *outbox {
-	o := &outbox{conn: conn, writer: w, limits: limits, closing: closing}
-	if c, ok := conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil {
-			o.raw = raw
-		}
-	}
-	o.attempt = func(fd uintptr) bool {
-		o.wrote, o.err = syscall.Write(int(fd), o.chunk)
-		return true
-	}
-	return o
-}
+// Why a socket was cut.
+const (
+	slowQueue   = "too much was waiting"
+	slowStill   = "accepted no byte for too long"
+	slowOthers  = "others were waiting"
+	closeSlow   = "Connection too slow"
+	closeResume = "Connection too slow: resume from your cursor"
+)
 
 // Push queues a frame. See connection.Outbox.
 func (o *outbox) Push(f *delivery.Frame) {
 	o.mu.Lock()
-	if o.ending || o.closed {
-		o.mu.Unlock()
+	defer o.mu.Unlock()
+	if o.ending || o.closed || len(f.Bytes) == 0 {
 		f.Done()
 		return
 	}
-	e := entry{frame: f}
-	if !f.Reliable {
-		o.bytes += len(f.Bytes)
-		o.count += max(f.Messages, 1)
-		if o.congested {
-			e.finish()
-		}
+	early := o.congested && !f.Reliable
+	if early {
+		f.Done()
 	}
-	o.queue = append(o.queue, e)
+	o.waiting.add(f, early)
 	if o.overflows() {
-		o.cut()
+		o.cut(slowQueue, closeSlow)
 	}
 	o.schedule()
-	o.mu.Unlock()
+}
+
+// Follow queues the frame of a link. See connection.Outbox.
+func (o *outbox) Follow(l *delivery.Link) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ending || o.closed {
+		l.Frame.Done()
+		return
+	}
+	o.waiting.follow(l)
+	o.schedule()
+}
+
+// Evict cuts the socket if it is behind with what is meant. See connection.Outbox.
+func (o *outbox) Evict(e delivery.Evict) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	// One that is not full only waits for its turn.
+	if !o.congested || o.ending || o.closed || !o.waiting.overdue(e) {
+		return
+	}
+	if e.Still && time.Now().UnixNano()-o.moved < int64(delivery.PatienceLimit) {
+		return
+	}
+	o.cut(slowOthers, closeResume)
+	o.schedule()
+}
+
+// cutFor says why the socket was cut as too slow, "" if it was not.
+func (o *outbox) cutFor() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.slow
 }
 
 // overflows tells whether too much waits. Call with the lock held.
 func (o *outbox) overflows() bool {
 	if o.congested {
-		return o.bytes > o.limits.bytes || o.limits.count > 0 && o.count > o.limits.count
+		return o.waiting.loose > o.limits.bytes || o.limits.count > 0 && o.waiting.messages > o.limits.count
 	}
-	return o.bytes > hardFactor*o.limits.bytes
-}
-
-// cut drops what waits and closes for slowness. Call with the lock held.
-func (o *outbox) cut() {
-	o.drop()
-	o.ending, o.cutShort, o.last = true, true, o.closing(closePolicy, "Connection too slow")
-	// The writing goroutine may be waiting for room: not for long any more. An
-	// error means that the socket is gone already.
-	_ = o.conn.SetWriteDeadline(time.Now().Add(lingerTimeout))
-}
-
-// drop forgets the queue. Call with the lock held.
-func (o *outbox) drop() {
-	for i := range o.queue {
-		o.queue[i].finish()
-	}
-	o.queue, o.bytes, o.count = nil, 0, 0
+	return o.waiting.loose > hardFactor*o.limits.bytes
 }
 
 // Close sends what waits, then the closing bytes. See connection.Outbox.
 func (o *outbox) Close(code int, reason string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ending || o.closed {
+	if !o.ending && !o.closed {
+		o.end(code, reason)
+		o.schedule()
+	}
+}
+
+// end makes the closing bytes the last. Call with the lock held.
+func (o *outbox) end(code int, reason string) {
+	o.ending = true
+	o.waiting.last = o.closer.Closing(code, reason)
+	o.moved = time.Now().UnixNano()
+	o.arm(lingerTimeout)
+}
+
+// cut drops what waits and closes for slowness. Call with the lock held.
+func (o *outbox) cut(why, reason string) {
+	o.slow = why
+	o.end(closePolicy, reason)
+	o.drop()
+}
+
+// drop forgets what waits. Call with the lock held.
+func (o *outbox) drop() {
+	if o.writing {
+		o.dropping = true
 		return
 	}
-	o.ending, o.last = true, o.closing(code, reason)
-	o.schedule()
+	o.dropping = false
+	o.waiting.drop()
 }
 
 // schedule gives the outbox to its writer unless somebody has it. Call with the
 // lock held.
 func (o *outbox) schedule() {
-	if !o.scheduled {
+	if !o.scheduled && !o.congested && !o.closed {
 		o.scheduled = true
 		o.writer.ready(o)
 	}
 }
 
+// writable says that the socket takes bytes again.
+func (o *outbox) writable() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.congested = false
+	o.schedule()
+}
+
+// owes tells whether the client should ask no more before it has read.
+func (o *outbox) owes() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.congested && !o.ending && o.waiting.own > ownBytes
+}
+
 // abort ends the outbox together with its socket, sending nothing more.
 func (o *outbox) abort() {
 	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.finish()
+	o.shut()
+}
+
+// shut ends both directions of the socket. Call with the lock held.
+func (o *outbox) shut() {
+	if !o.released {
+		o.wire.shut()
+	}
+}
+
+// finish ends the writing. Call with the lock held.
+func (o *outbox) finish() {
 	o.closed, o.ending = true, true
+	o.waiting.last = nil
 	o.drop()
-	o.mu.Unlock()
-	// Closing twice gives an error that says just that.
-	_ = o.conn.Close()
 }
 
-// take swaps the queue for an empty one; last is not nil when it is to be sent
-// behind the batch. ok is false when nothing waits: the caller does not own the
-// socket any more.
-func (o *outbox) take(empty []entry) (batch []entry, last []byte, ok bool) {
+// release ends the use of the wire: once nobody writes, ended is called. It must
+// be called once, and the outbox aborted before.
+func (o *outbox) release(ended func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ending && o.lastSent {
-		o.linger()
+	o.released, o.ended = true, ended
+	if o.timer != nil {
+		o.timer.Stop()
 	}
-	if o.closed || len(o.queue) == 0 && !o.ending {
-		o.scheduled, o.congested = false, false
-		return empty, nil, false
+	if !o.writing {
+		o.ended()
 	}
-	batch, o.queue = o.queue, empty[:0]
-	o.bytes, o.count = 0, 0
-	if o.ending {
-		last = o.last
-	}
-	return batch, last, true
 }
 
-// flush writes what waits, once, without blocking; it runs on the writer loop.
-// It returns the batch's storage for reuse, and whether more has come meanwhile.
-func (o *outbox) flush(empty []entry, buffer []byte) (spare []entry, again bool) {
-	if o.raw == nil {
-		o.mu.Lock()
-		o.congested = true
+// flush writes what waits without blocking; it runs on the writer loop. It tells
+// whether the outbox wants another turn.
+func (o *outbox) flush(buffer []byte) (again bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for written := 0; ; {
+		if o.closed || o.waiting.empty() {
+			o.scheduled = false
+			return false
+		}
+		if written >= turnBytes {
+			return true
+		}
+		chunk := o.waiting.gather(buffer)
+		o.writing = true
 		o.mu.Unlock()
-		go o.drain(nil, nil)
-		return empty, false
-	}
-	batch, last, ok := o.take(empty)
-	if !ok {
-		return batch, false
-	}
-	next := 0
-	for next < len(batch) || last != nil {
-		chunk, n, joined := join(batch[next:], last, buffer)
-		if joined {
-			last = nil
-			o.mu.Lock()
-			o.lastSent = true
-			o.mu.Unlock()
+		n, err := o.wire.write(chunk)
+		o.mu.Lock()
+		o.wrote(n, err)
+		written += n
+		if n < len(chunk) && !o.closed {
+			o.congest()
+			return false
 		}
-		wrote, err := o.try(chunk)
-		switch {
-		case err == nil && wrote == len(chunk):
-			finish(batch[next : next+n])
-			next += n
-		case err == nil || errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR):
-			o.congest(chunk[max(wrote, 0):], batch[next:next+n], batch[next+n:])
-			return nil, false
-		default:
-			finish(batch[next:])
-			o.abort()
-			return nil, false
+		if n == len(chunk) && len(chunk) < joinBytes && !o.waiting.empty() && !o.closed {
+			// What has come meanwhile is joined with what comes until the next round.
+			return true
 		}
 	}
-	clear(batch)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.lastSent {
-		o.linger()
-	}
-	again = !o.closed && (len(o.queue) > 0 || o.ending)
-	o.scheduled = again
-	return batch, again
 }
 
-// linger ends the write side after the close frame. The reader has a moment to
-// see the peer's, unless it has come already. Call with the lock held.
+// wrote is what came of writing a chunk, which was done without the lock. Call with
+// the lock held.
+func (o *outbox) wrote(n int, err error) {
+	o.writing = false
+	if o.released {
+		o.ended()
+	}
+	if err != nil {
+		o.finish()
+		o.shut()
+		return
+	}
+	if !o.closed {
+		if n > 0 && (o.armed || o.ending) {
+			o.moved = time.Now().UnixNano()
+		}
+		o.waiting.consume(n)
+	}
+	if o.dropping {
+		o.drop()
+	}
+	if o.ending && !o.closed && o.waiting.empty() {
+		o.linger()
+	}
+}
+
+// congest waits for a socket that is full. Call with the lock held.
+func (o *outbox) congest() {
+	o.scheduled, o.congested = false, true
+	o.waiting.release()
+	if !o.ending && o.overflows() {
+		o.cut(slowQueue, closeSlow)
+	}
+	o.moved = time.Now().UnixNano()
+	if !o.armed {
+		o.arm(o.patience())
+	}
+	o.wire.await()
+}
+
+// linger ends the write side after the closing bytes. The reader has a moment to
+// see the peer's, unless nothing is expected. Call with the lock held.
 func (o *outbox) linger() {
 	o.closed = true
 	if o.answered {
-		// Closing twice gives an error that says just that.
-		_ = o.conn.Close()
-		return
+		o.shut()
 	}
-	// An error means that the socket is gone already.
-	_ = o.conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 }
 
-// peerClosed says that the peer's close frame was seen: once ours is sent,
+// peerClosed says that the peer has closed: once our closing bytes are sent,
 // nobody waits for anything.
 func (o *outbox) peerClosed(code int) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.answered = true
-	closed := o.closed
-	o.mu.Unlock()
-	if closed {
-		_ = o.conn.Close()
-		return
-	}
-	o.Close(code, "")
-}
-
-// join gathers frames into one chunk of at most joinBytes, except that a single
-// frame is taken as it is. joined tells that last is in the chunk, too.
-func join(batch []entry, last []byte, buffer []byte) (chunk []byte, n int, joined bool) {
-	if len(batch) == 0 {
-		return last, 0, true
-	}
-	size := 0
-	for n < len(batch) && (n == 0 || size+len(batch[n].frame.Bytes) <= joinBytes) {
-		size += len(batch[n].frame.Bytes)
-		n++
-	}
-	if n == 1 {
-		return batch[0].frame.Bytes, 1, false
-	}
-	chunk = buffer[:0]
-	for _, e := range batch[:n] {
-		chunk = append(chunk, e.frame.Bytes...)
-	}
-	if n == len(batch) && last != nil {
-		return append(chunk, last...), n, true
-	}
-	return chunk, n, false
-}
-
-func finish(batch []entry) {
-	for i := range batch {
-		batch[i].finish()
+	switch {
+	case o.closed:
+		o.shut()
+	case !o.ending:
+		o.end(code, "")
+		o.schedule()
 	}
 }
 
-// try writes once without blocking.
-func (o *outbox) try(chunk []byte) (int, error) {
-	o.chunk, o.wrote, o.err = chunk, 0, nil
-	err := o.raw.Write(o.attempt)
-	o.chunk = nil
-	if err != nil {
-		return 0, err
-	}
-	return max(o.wrote, 0), o.err
-}
-
-// congest gives the socket, which is full, to a goroutine of its own. rest is
-// what remains of the frames in sent; after that come later frames.
-func (o *outbox) congest(rest []byte, sent, later []entry) {
-	// rest may be the loop's buffer or a shared frame: it must outlive the loop's
-	// turn and stay unchanged.
-	rest = append([]byte(nil), rest...)
-	held := append([]entry(nil), sent...)
-	o.mu.Lock()
-	o.congested = true
-	queue := append(append([]entry(nil), later...), o.queue...)
-	o.queue = queue
-	o.bytes, o.count = 0, 0
-	for i := range queue {
-		if f := queue[i].frame; !f.Reliable {
-			o.bytes += len(f.Bytes)
-			o.count += max(f.Messages, 1)
-			queue[i].finish()
-		}
-	}
-	for i := range held {
-		if !held[i].frame.Reliable {
-			held[i].finish()
-		}
-	}
-	if !o.ending && o.overflows() {
-		o.cut()
-	}
-	o.mu.Unlock()
-	go o.drain(rest, held)
-}
-
-// drain writes until nothing waits, blocking as long as the socket takes a byte
-// within the timeout. held are the frames whose bytes chunk ends.
-func (o *outbox) drain(chunk []byte, held []entry) {
-	var buffer []byte
-	for {
-		err := o.write(chunk)
-		finish(held)
-		if err != nil {
-			// A client that cannot even take a close frame finds the
-			// connection broken.
-			o.abort()
-			return
-		}
-		batch, last, ok := o.take(nil)
-		if !ok {
-			return
-		}
-		var n int
-		var joined bool
-		if chunk, n, joined = join(batch, last, buffer); n > 1 {
-			buffer = chunk[:0]
-		}
-		held = batch[:n]
-		o.restore(batch[n:], joined)
-	}
-}
-
-// restore puts back what did not fit into a chunk.
-func (o *outbox) restore(rest []entry, lastSent bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.lastSent = o.lastSent || lastSent
-	if o.closed || o.ending && o.cutShort {
-		finish(rest)
-		return
-	}
-	if len(rest) > 0 {
-		o.queue = append(append([]entry(nil), rest...), o.queue...)
-		for _, e := range rest {
-			if !e.frame.Reliable {
-				o.bytes += len(e.frame.Bytes)
-				o.count += max(e.frame.Messages, 1)
-			}
-		}
-	}
-}
-
-// write blocks until everything is written. A socket that takes no byte for the
-// timeout is too slow.
-func (o *outbox) write(chunk []byte) error {
-	for len(chunk) > 0 {
-		o.mu.Lock()
-		timeout := o.limits.timeout
-		if o.ending {
-			timeout = min(timeout, lingerTimeout)
-		}
-		err := o.conn.SetWriteDeadline(time.Now().Add(timeout))
-		o.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		n, err := o.conn.Write(chunk[:min(len(chunk), joinBytes)])
-		chunk = chunk[n:]
-		if err != nil && !(n > 0 && errors.Is(err, os.ErrDeadlineExceeded)) {
-			return err
-		}
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// patience is how long the socket may take no byte. Call with the lock held.
+func (o *outbox) patience() time.Duration {
 	if o.ending {
-		return nil
+		return min(o.limits.timeout, lingerTimeout)
 	}
-	return o.conn.SetWriteDeadline(time.Time{})
+	return o.limits.timeout
 }
 
-// Follow queues the frame of a link. See connection.Outbox.
-func (o *outbox) Follow(l *delivery.Link) { o.Push(l.Frame) }
+// arm starts the timer anew. Call with the lock held.
+func (o *outbox) arm(d time.Duration) {
+	o.armed = true
+	if o.timer == nil {
+		o.timer = time.AfterFunc(d, o.overdue)
+		return
+	}
+	o.timer.Reset(d)
+}
 
-// Evict cuts the socket if it holds what is meant. See connection.Outbox.
-func (o *outbox) Evict(delivery.Evict) {}
+// overdue is the timer: a socket that has taken no byte for its time is ended. A
+// client that cannot even take the closing bytes finds the connection broken.
+func (o *outbox) overdue() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.armed = false
+	if o.released || !o.congested && !o.ending {
+		return
+	}
+	if left := o.patience() - time.Duration(time.Now().UnixNano()-o.moved); left > 0 {
+		o.arm(left)
+		return
+	}
+	if !o.ending {
+		o.slow = slowStill
+	}
+	o.finish()
+	o.shut()
+}

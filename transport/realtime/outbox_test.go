@@ -19,7 +19,6 @@ import (
 type pipe struct {
 	out  *outbox
 	peer net.Conn
-	near net.Conn
 }
 
 func newPipe(t *testing.T, limits outboxLimits, wrap func(net.Conn) net.Conn) pipe {
@@ -44,15 +43,33 @@ func newPipe(t *testing.T, limits outboxLimits, wrap func(net.Conn) net.Conn) pi
 	if err := peer.(*net.TCPConn).SetReadBuffer(192 << 10); err != nil {
 		t.Fatal(err)
 	}
+	g := &Gateway{limits: limits, wheel: startWheel(time.Minute)}
+	k := &socket{gateway: g, decoder: decoder{limit: 1 << 20}}
 	w := startWriter()
-	conn := wrap(near)
-	p := pipe{out: newOutbox(conn, w, limits, webSocket{}.Closing), peer: peer, near: near}
+	k.out = outbox{wire: &k.link, writer: w, limits: &g.limits, closer: webSocket{}}
+	reader, err := startPoller()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	k.release = func() { close(ended) }
+	if conn := wrap(near); err != nil || reader.adopt(conn, k) != nil {
+		k.conn = conn
+		k.out.wire = &plain{conn: conn, out: &k.out}
+	}
+	g.wheel.add(k)
+	go k.begin(nil)
 	t.Cleanup(func() {
-		p.out.abort()
+		k.out.abort()
+		<-ended
 		peer.Close()
+		if reader != nil {
+			reader.close()
+		}
 		w.stop()
+		g.wheel.close()
 	})
-	return p
+	return pipe{out: &k.out, peer: peer}
 }
 
 func raw(c net.Conn) net.Conn { return c }
@@ -187,7 +204,7 @@ func isReset(err error) bool {
 
 // TestOutboxSlowButAlive: a peer that reads a little in every timeout is kept.
 func TestOutboxSlowButAlive(t *testing.T) {
-	p := newPipe(t, outboxLimits{bytes: 1000, timeout: 300 * time.Millisecond}, raw)
+	p := newPipe(t, outboxLimits{bytes: 1000, timeout: 600 * time.Millisecond}, raw)
 	for i := range 100 {
 		p.out.Push(numberedFrame(i, 8192, true))
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -16,11 +14,6 @@ import (
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/fault"
 )
-
-// readBytes is the size of the pooled read buffers.
-const readBytes = 4 << 10
-
-var readBuffers = sync.Pool{New: func() any { return new([readBytes]byte) }}
 
 // parser turns messages of one wire dialect into messages of actors/connection.
 type parser interface {
@@ -56,103 +49,112 @@ type accessToken struct{ token string }
 func (a accessToken) shown() string                        { return a.token }
 func (a accessToken) judged(r connection.RefreshToken) any { return r }
 
-// socket is one client's connection: its read side, and the way to its actor.
+// socket is one client's connection: its read side, and the way to its actor. One
+// goroutine at a time reads: the poller's, or, while that is on hold, another one.
 type socket struct {
 	gateway *Gateway
-	conn    net.Conn
-	out     *outbox
+	conn    net.Conn // nil when a poller has the socket
+	link    polled
+	out     outbox
 	parser  parser
 	decoder decoder
 	actor   kernel.Ref // zero when the connection was not admitted
 	tenant  string     // as the client named it
 	// messages and joins are nil without a limit.
 	messages, joins *rate.Limiter
+	release         func() // of the tenant's services; nil for nothing
 
+	work        func()       // to be done before more is read; nil for nothing
+	deaf        bool         // what is read is thrown away: the client broke the protocol
 	heard       atomic.Int64 // unix nanoseconds of the last sign of life
 	left        bool         // the peer said that it goes
 	beats       int
 	slot, place int // in the wheel
 }
 
-// read handles everything that the client sends until the socket ends.
-func (k *socket) read(first []byte) {
+// begin handles what came with the handshake and starts reading.
+func (k *socket) begin(early []byte) {
+	k.take(early)
+	if k.conn != nil {
+		k.readPlain()
+		return
+	}
+	k.onward()
+}
+
+// read handles what a poller found readable.
+func (k *socket) read(buffer []byte) {
+	n, empty, err := k.link.take(buffer)
+	switch {
+	case err != nil:
+		k.end()
+	case !empty:
+		if k.take(buffer[:n]); k.work != nil {
+			k.link.reading(false)
+			k.onward()
+		}
+	}
+}
+
+// readPlain reads until the socket ends.
+func (k *socket) readPlain() {
 	defer k.end()
-	err := k.feed(first)
-	if raw := k.out.raw; err == nil && raw != nil {
-		err = k.readRaw(raw)
-	} else if err == nil {
-		err = k.readPlain()
-	}
-	var wrong *protocolError
-	if errors.As(err, &wrong) {
-		k.out.Close(wrong.code, wrong.reason)
-		k.discard()
-	}
-}
-
-// readRaw waits for the descriptor to be readable without holding a buffer.
-func (k *socket) readRaw(raw syscall.RawConn) error {
-	var n int
-	var failed error
-	var buffer *[readBytes]byte
-	attempt := func(fd uintptr) bool {
-		buffer = readBuffers.Get().(*[readBytes]byte)
-		n, failed = syscall.Read(int(fd), buffer[:])
-		if errors.Is(failed, syscall.EAGAIN) || errors.Is(failed, syscall.EINTR) {
-			readBuffers.Put(buffer)
-			return false
-		}
-		return true
-	}
-	for {
-		if err := raw.Read(attempt); err != nil {
-			return err
-		}
-		err := failed
-		switch {
-		case err == nil && n == 0:
-			err = net.ErrClosed
-		case err == nil:
-			err = k.feed(buffer[:n])
-		}
-		readBuffers.Put(buffer)
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func (k *socket) readPlain() error {
 	buffer := make([]byte, readBytes)
 	for {
 		n, err := k.conn.Read(buffer)
-		if err == nil {
-			err = k.feed(buffer[:n])
-		}
 		if err != nil {
-			return err
-		}
-	}
-}
-
-// discard reads and forgets, so that the peer can finish and see our close
-// frame; the outbox has set the deadline, or ends the socket.
-func (k *socket) discard() {
-	buffer := make([]byte, readBytes)
-	for {
-		if _, err := k.conn.Read(buffer); err != nil {
 			return
 		}
+		k.take(buffer[:n])
 	}
 }
 
-func (k *socket) feed(b []byte) error {
-	if len(b) == 0 {
-		return nil
+// readBytes is the size of a read buffer of a socket without a poller.
+const readBytes = 4 << 10
+
+// take handles bytes of the client. Behind a breach of the protocol it only waits
+// for the peer to see our close frame: the outbox ends the socket.
+func (k *socket) take(b []byte) {
+	if k.deaf {
+		return
 	}
-	k.heard.Store(time.Now().UnixNano())
-	return k.decoder.feed(b, k)
+	if len(b) > 0 {
+		k.heard.Store(time.Now().UnixNano())
+	}
+	err := k.decoder.feed(b, k)
+	var wrong *protocolError
+	if errors.As(err, &wrong) {
+		k.deaf = true
+		k.out.Close(wrong.code, wrong.reason)
+	}
 }
+
+// hold takes nothing more until work is done, which may block.
+func (k *socket) hold(work func()) {
+	if k.conn != nil {
+		work()
+		return
+	}
+	k.work = work
+}
+
+// onward does the work that reading waits for on a goroutine of its own, and what
+// was read before it; then the poller reads again. Nothing must be reading.
+func (k *socket) onward() {
+	work := k.work
+	if work == nil {
+		k.link.reading(true)
+		return
+	}
+	go func() {
+		k.work = nil
+		work()
+		k.take(nil)
+		k.onward()
+	}()
+}
+
+func (k *socket) paused() bool { return k.work != nil }
 
 // message handles one message of the client.
 func (k *socket) message(opcode byte, payload []byte) {
@@ -168,7 +170,8 @@ func (k *socket) message(opcode byte, payload []byte) {
 		msg = k.parser.refuse(opcode, payload, fault.RateLimitExceeded, "too many subscriptions at once on this connection")
 	}
 	if m, ok := msg.(tokenMessage); ok && m.shown() != "" {
-		msg = m.judged(k.verify(m.shown()))
+		k.hold(func() { k.tell(m.judged(k.verify(m.shown()))) })
+		return
 	}
 	if msg != nil {
 		k.tell(msg)
@@ -186,7 +189,7 @@ func joins(msg any) bool {
 	return false
 }
 
-// verify checks a new token on the reader's goroutine: what the client sends
+// verify checks a new token while the socket is on hold: what the client sends
 // after it waits, and is done as the new caller.
 func (k *socket) verify(token string) connection.RefreshToken {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -198,18 +201,26 @@ func (k *socket) verify(token string) connection.RefreshToken {
 	return connection.RefreshToken{Caller: c, Err: err}
 }
 
-// tell hands a message to the actor. While the actor is behind, nothing is read
-// from the client: TCP slows it down.
+// tell hands a message to the actor. While the actor is behind, or the client does
+// not read its answers, nothing is read from the client: TCP slows it down.
 func (k *socket) tell(msg any) {
-	for wait := 100 * time.Microsecond; !connection.Accepts(k.actor); wait = min(2*wait, 10*time.Millisecond) {
-		time.Sleep(wait)
-	}
 	if k.actor.Tell(msg) != nil {
 		// The actor has ended, and with it the socket, unless it is flooded by
 		// others: then it is of no use any more.
 		k.out.Close(closeInternal, "overloaded")
+		return
 	}
+	if !k.behind() {
+		return
+	}
+	k.hold(func() {
+		for wait := 100 * time.Microsecond; k.behind(); wait = min(2*wait, 10*time.Millisecond) {
+			time.Sleep(wait)
+		}
+	})
 }
+
+func (k *socket) behind() bool { return !connection.Accepts(k.actor) || k.out.owes() }
 
 func (k *socket) ping(payload []byte) {
 	k.out.Push(&delivery.Frame{Bytes: appendFrame(nil, opPong, payload)})
@@ -236,12 +247,23 @@ func (k *socket) beat(now time.Time) {
 	}
 }
 
-// end forgets the socket.
+// end forgets the socket. Its reader calls it once.
 func (k *socket) end() {
+	if k.conn == nil {
+		k.link.reading(false) // the descriptor may be in use by the writer still
+	}
 	k.out.abort()
 	k.gateway.wheel.remove(k)
-	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{Left: k.left}) != nil {
+	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{Left: k.left, Slow: k.out.cutFor()}) != nil {
 		k.actor.Stop()
+	}
+	k.out.release(func() {
+		if k.conn == nil {
+			k.link.close()
+		}
+	})
+	if k.release != nil {
+		k.release()
 	}
 	k.gateway.sockets.Add(-1)
 }

@@ -47,8 +47,7 @@ func (w *writer) stop() {
 func (w *writer) run() {
 	defer close(w.done)
 	var round []*outbox
-	var spare []entry
-	buffer := make([]byte, 0, joinBytes+maxHeader+128)
+	buffer := make([]byte, 0, joinBytes)
 	for {
 		w.mu.Lock()
 		if len(w.list) == 0 {
@@ -64,12 +63,8 @@ func (w *writer) run() {
 		round, w.list = w.list, round[:0]
 		w.mu.Unlock()
 		for i, o := range round {
-			var again bool
-			if spare, again = o.flush(spare, buffer); again {
+			if o.flush(buffer) {
 				w.ready(o)
-			}
-			if cap(spare) > 1024 {
-				spare = nil
 			}
 			round[i] = nil
 		}

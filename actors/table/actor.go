@@ -24,7 +24,10 @@ func Props(name string, o Options) kernel.Props {
 type actor struct {
 	options Options
 	follow  *membership
+	// judging: follow is the judgement's until it is done; gone are those whose
+	// connections went meanwhile.
 	judging bool
+	gone    []kernel.Ref
 	waiting []any
 	stream  delivery.Stream
 }
@@ -34,7 +37,11 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 	switch m := msg.(type) {
 	case Drop:
 		// A connection that is gone need not wait its turn.
-		a.follow.drop(m.Subscriber)
+		if !a.judging {
+			a.follow.drop(m.Subscriber)
+			return
+		}
+		a.gone = append(a.gone, m.Subscriber)
 		for i, w := range a.waiting {
 			if add, ok := w.(Add); ok && add.Subscriber.Ref == m.Subscriber {
 				a.waiting[i] = nil
@@ -74,12 +81,15 @@ func (a *actor) deliver(c *kernel.Context, m Deliver) {
 		return
 	}
 	a.judging = true
-	questions := a.follow.questions()
-	log, id := a.options.Log, a.options.ID
+	log, id, follow := a.options.Log, a.options.ID, a.follow
 	c.Go(judgeTimeout, func(ctx context.Context) (any, error) {
-		return judge(ctx, log, id, m.Plan, m.Entries, questions)
+		return judge(ctx, log, id, m.Plan, m.Entries, follow)
 	}, func(c *kernel.Context, res any, err error) {
 		a.judging = false
+		for _, ref := range a.gone {
+			a.follow.drop(ref)
+		}
+		a.gone = nil
 		a.verdict(c, m.Span, res, err)
 		a.done(c)
 		for len(a.waiting) > 0 && !a.judging {
@@ -105,7 +115,7 @@ func (a *actor) verdict(c *kernel.Context, span changelog.Span, res any, err err
 		a.notify(schemaChanged)
 		return
 	}
-	parcels, err := encode(j, a.follow.groups, sealer{a.options.Cursors, a.options.ID, span})
+	parcels, err := encode(j, sealer{a.options.Cursors, a.options.ID, span})
 	if err != nil {
 		c.Logger().Error("changes could not be encoded", "error", err)
 		a.notify(delivery.Notice{Type: "resume_failed", Code: "internal", Message: "changes could not be encoded"})

@@ -9,7 +9,6 @@ import (
 	"fluxbase/actors/delivery"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/changelog"
-	"fluxbase/persistence/fault"
 )
 
 // frameBytes is about how large a frame of many messages gets.
@@ -49,25 +48,16 @@ type share struct {
 	receivers []*group
 }
 
-// encode makes the parcels of a judged batch for the groups.
-func encode(j *judged, groups map[string]*group, s sealer) ([]parcel, error) {
+// encode makes the parcels of a judged batch.
+func encode(j *judged, s sealer) ([]parcel, error) {
 	e := encoder{judged: j, sealer: s, renders: map[caller.DatabaseRole]*rendering{}, idSets: map[string]uint32{}, shares: map[string]*share{}}
 	var parcels []parcel
-	for _, g := range groups {
-		a := askerOf(j.table, g.caller)
-		answer := j.answers[a]
-		switch {
-		case answer.Err != nil:
-			f := fault.From(answer.Err)
-			parcels = append(parcels, notices(g, delivery.Notice{Type: "error", Code: string(f.Code), Message: "the row-level security policies failed: " + f.Message}))
-			continue
-		case j.table.View(a.role).Denied:
-			parcels = append(parcels, notices(g, delivery.Notice{Type: "error", Code: string(fault.InsufficientPermissions), Message: "permission denied for table " + j.table.Name}))
-			continue
-		case j.unsure(a):
-			parcels = append(parcels, notices(g, delivery.Notice{Type: "view_changed", Code: "not_judged", Message: "rows were deleted that cannot be judged any more: read the table again"}))
-		}
-		e.add(g, a)
+	for _, n := range j.notices {
+		parcels = append(parcels, notices(n.group, n.notice))
+	}
+	for _, g := range j.heard {
+		e.add(g, g.messages)
+		g.messages = nil
 	}
 	for _, s := range e.order {
 		more, err := e.frames(s)
@@ -79,29 +69,8 @@ func encode(j *judged, groups map[string]*group, s sealer) ([]parcel, error) {
 	return parcels, nil
 }
 
-// add finds what a group sees and puts it with those who see the same.
-func (e *encoder) add(g *group, a asker) {
-	var messages []message
-	for n := range e.judged.entries {
-		from := len(messages)
-		for _, s := range g.subscriptions {
-			k := outcome(e.judged.entries[n].Type, s.Event, e.judged.see(n, a, s))
-			if k == nothing {
-				continue
-			}
-			// One message per kind, however many subscriptions matched.
-			at := slices.IndexFunc(messages[from:], func(m message) bool { return m.kind == k })
-			if at < 0 {
-				messages = append(messages, message{entry: n, kind: k})
-				at = len(messages) - 1 - from
-			}
-			messages[from+at].ids = append(messages[from+at].ids, s.ID)
-			messages[from+at].scopes = append(messages[from+at].scopes, s.Scope)
-		}
-	}
-	if len(messages) == 0 {
-		return
-	}
+// add puts a group with those who see the same.
+func (e *encoder) add(g *group, messages []message) {
 	key := make([]byte, 0, len(messages)*9+64)
 	for _, m := range messages {
 		set := strings.Join(m.ids, "\x00")
@@ -117,12 +86,12 @@ func (e *encoder) add(g *group, a asker) {
 		key = append(key, byte(m.kind))
 		key = binary.BigEndian.AppendUint32(key, number)
 	}
-	key = append(key, a.role...)
+	key = append(key, g.asker.role...)
 	key = append(key, 0)
 	key = append(key, g.codec.Dialect()...)
 	s := e.shares[string(key)]
 	if s == nil {
-		s = &share{codec: g.codec, role: a.role, messages: messages}
+		s = &share{codec: g.codec, role: g.asker.role, messages: messages}
 		e.shares[string(key)] = s
 		e.order = append(e.order, s)
 	}

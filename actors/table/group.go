@@ -5,18 +5,24 @@ import (
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
-	"fluxbase/persistence/caller"
+	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/changelog/policy"
 )
 
 // group is the connections for which every change comes out the same.
 type group struct {
 	key           string
-	caller        caller.Caller
+	asker         *asker // nil before the first batch
+	seats         []*seat
 	codec         delivery.Codec
 	subscriptions []Subscription // sorted by id, never changed
 	members       map[kernel.Ref]struct{}
 	ring          *delivery.Ring // made with its first frame
 	told          bool           // something, since the last TellPosition
+
+	// What a batch was to it; batch says which one.
+	batch    uint64
+	messages []message
 }
 
 // member is one connection.
@@ -26,14 +32,25 @@ type member struct {
 	group         *group
 }
 
-// membership is who follows the table.
+// membership is who follows the table. While a batch is judged it is the
+// judgement's alone.
 type membership struct {
 	members map[kernel.Ref]*member
 	groups  map[string]*group
+	// table is what the groups are arranged by; nil before the first batch.
+	table  *changelog.Table
+	askers map[string]*asker
+	index  policy.Index[*seat]
+	// asking are the askers with seats that PostgreSQL decides, decided those
+	// whose policies are decided in memory, denied those who may not read.
+	asking, decided, denied map[*asker]struct{}
+	// clock tells entries and batches apart.
+	clock uint64
 }
 
 func newMembership() *membership {
-	return &membership{members: map[kernel.Ref]*member{}, groups: map[string]*group{}}
+	return &membership{members: map[kernel.Ref]*member{}, groups: map[string]*group{},
+		askers: map[string]*asker{}, asking: map[*asker]struct{}{}, decided: map[*asker]struct{}{}, denied: map[*asker]struct{}{}}
 }
 
 func (ms *membership) add(a Add) {
@@ -75,11 +92,21 @@ func (ms *membership) drop(ref kernel.Ref) {
 // regroup puts a member where it belongs now.
 func (ms *membership) regroup(m *member) {
 	ms.leave(m)
-	key := groupKey(m)
+	identity := m.subscriber.Caller.Identity()
+	who := string(identity[:])
+	var a *asker
+	if ms.table != nil {
+		a = ms.ask(m.subscriber.Caller)
+		who = a.key
+	}
+	key := groupKey(who, m)
 	g := ms.groups[key]
 	if g == nil {
-		g = &group{key: key, caller: m.subscriber.Caller, codec: m.subscriber.Codec, subscriptions: m.subscriptions, members: map[kernel.Ref]struct{}{}}
+		g = &group{key: key, asker: a, codec: m.subscriber.Codec, subscriptions: m.subscriptions, members: map[kernel.Ref]struct{}{}}
 		ms.groups[key] = g
+		if a != nil {
+			ms.seat(g)
+		}
 	}
 	g.members[m.subscriber.Ref] = struct{}{}
 	m.group = g
@@ -92,17 +119,17 @@ func (ms *membership) leave(m *member) {
 	delete(m.group.members, m.subscriber.Ref)
 	if len(m.group.members) == 0 {
 		delete(ms.groups, m.group.key)
+		ms.unseat(m.group)
 	}
 	m.group = nil
 }
 
-func groupKey(m *member) string {
-	identity := m.subscriber.Caller.Identity()
+func groupKey(who string, m *member) string {
 	var b strings.Builder
-	b.Write(identity[:])
+	b.WriteString(who)
 	b.WriteString(m.subscriber.Codec.Dialect())
 	for _, s := range m.subscriptions {
-		for _, part := range []string{s.ID, s.Event, s.FilterText, string(s.Scope[:])} {
+		for _, part := range []string{s.ID, s.Event, s.FilterText} {
 			b.WriteByte(0)
 			b.WriteString(part)
 		}

@@ -1,9 +1,11 @@
 // Package table is the actor that delivers the changes of one table to the
 // connections that follow it.
 //
-// Connections that PostgreSQL cannot tell apart (same role and claims), speak the
-// same dialect and have the same subscriptions form a group: it is judged once.
-// Groups that may see the same of a batch share the encoded bytes.
+// Connections that see the same rows (see asker), speak the same dialect and have
+// the same subscriptions form a group: it is judged once. Who gets a row is looked
+// up by the row's values where policies and filters are decided in memory; the
+// others are asked about in one go. Groups that get the same of a batch share the
+// encoded bytes.
 //
 // The actor handles one thing at a time in the order in which it came, also while
 // it waits for a judgement: who was added before a batch gets all of it, who was
@@ -81,6 +83,9 @@ type Notify struct{ Notice delivery.Notice }
 // Log judges changes; *changelog.Log does.
 type Log interface {
 	Judge(ctx context.Context, t *changelog.Table, images []changelog.Image, questions []changelog.Question) (answers []changelog.Answer, asked bool)
+	// Decided counts verdicts that were taken without Judge, and how many
+	// subscriptions were looked at for them.
+	Decided(verdicts, looked int)
 	Current(ctx context.Context, p *changelog.Plan) (bool, error)
 	Now(ctx context.Context) (changelog.Position, *changelog.Plan, error)
 }

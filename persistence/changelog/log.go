@@ -27,7 +27,7 @@ type Log struct {
 	db *db.Database
 	// unmarked: no event trigger writes markers, so plans are compared instead.
 	unmarked atomic.Bool
-	verdicts struct{ memory, sql atomic.Uint64 }
+	verdicts struct{ memory, sql, looked atomic.Uint64 }
 }
 
 // New makes the reader of a database's log. It does nothing yet; see Open.
@@ -107,10 +107,25 @@ func (l *Log) Current(ctx context.Context, p *Plan) (bool, error) {
 	return current, nil
 }
 
-// Verdicts are how many times it was decided for an identity whether it sees an
-// image, in memory and by PostgreSQL, since the log was made here.
-func (l *Log) Verdicts() (memory, sql uint64) {
-	return l.verdicts.memory.Load(), l.verdicts.sql.Load()
+// Verdicts count how often it was decided for an identity whether it sees an
+// image, since the log was made here.
+type Verdicts struct {
+	// Memory were taken in memory, SQL by PostgreSQL.
+	Memory, SQL uint64
+	// Looked is the number of subscriptions that were looked at, one by one, for
+	// the verdicts in memory: the others were passed over by the row's values.
+	Looked uint64
+}
+
+// Verdicts are the counts so far.
+func (l *Log) Verdicts() Verdicts {
+	return Verdicts{Memory: l.verdicts.memory.Load(), SQL: l.verdicts.sql.Load(), Looked: l.verdicts.looked.Load()}
+}
+
+// Decided counts verdicts in memory that were taken without Judge.
+func (l *Log) Decided(verdicts, looked int) {
+	l.verdicts.memory.Add(uint64(verdicts))
+	l.verdicts.looked.Add(uint64(looked))
 }
 
 // Prune empties what is older than keep and what goes beyond size bytes, and

@@ -194,8 +194,8 @@ func TestVerdictsInMemoryEqualSelect(t *testing.T) {
 			}
 		}
 	})
-	memory, inSQL := f.log.Verdicts()
-	if t.Logf("%d verdicts in memory, %d by PostgreSQL", memory, inSQL); memory == 0 || inSQL == 0 {
+	v := f.log.Verdicts()
+	if t.Logf("%d verdicts in memory, %d by PostgreSQL", v.Memory, v.SQL); v.Memory == 0 || v.SQL == 0 {
 		t.Error("only one of the two ways was tried")
 	}
 }

@@ -18,6 +18,7 @@ const (
 	UnknownColumn        Code = "UNKNOWN_COLUMN"
 	UnfilteredWrite      Code = "UNFILTERED_WRITE"
 	BatchTooLarge        Code = "BATCH_TOO_LARGE"
+	Unprocessable        Code = "UNPROCESSABLE"
 )
 
 // Credentials that are missing or wrong.

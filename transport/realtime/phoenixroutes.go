@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"fluxbase/actors/channel"
 	"fluxbase/actors/connection"
 	"fluxbase/transport/route"
 )
@@ -9,6 +10,8 @@ import (
 func (g *Gateway) phoenixRoutes() []route.Route {
 	return []route.Route{
 		{Method: "GET", Path: "/realtime/v1/websocket", Access: route.Authenticated, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.connectPhoenix},
+		{Method: "POST", Path: "/realtime/v1/api/broadcast", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Handle: g.broadcastAll},
+		{Method: "POST", Path: "/realtime/v1/api/broadcast/{topic}/events/{event}", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Handle: g.broadcastOne},
 	}
 }
 

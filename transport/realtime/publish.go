@@ -84,6 +84,11 @@ func (g *Gateway) publish(ctx context.Context, c caller.Caller, p channel.Publis
 	if len(p.MessageID) > maxMessageID {
 		return channel.Published{}, fault.Newf(fault.InvalidInput, "Message id is longer than %d bytes", maxMessageID)
 	}
+	return g.sendAs(ctx, c, p)
+}
+
+// sendAs is publish for somebody who is known to be allowed to.
+func (g *Gateway) sendAs(ctx context.Context, c caller.Caller, p channel.Publish) (channel.Published, error) {
 	p.Scope = publisher(c)
 	return kernel.Ask[channel.Published](ctx, g.o.Channels, p)
 }

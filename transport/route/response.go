@@ -35,6 +35,13 @@ func (r *Request) Raw(status int, contentType string, body []byte) error {
 	return nil
 }
 
+// Accepted answers 202 without a body.
+func (r *Request) Accepted() error {
+	r.fast.Response.ResetBody()
+	r.fast.Response.SetStatusCode(fasthttp.StatusAccepted)
+	return nil
+}
+
 // NoContent answers 204.
 func (r *Request) NoContent() error {
 	r.fast.Response.ResetBody()

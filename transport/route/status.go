@@ -59,6 +59,7 @@ var statuses = map[fault.Code]int{
 	fault.PayloadTooLarge:     413,
 	fault.UpgradeRequired:     426,
 	fault.UnsupportedMedia:    415,
+	fault.Unprocessable:       422,
 	fault.RequestTimeout:      408,
 	fault.HeadersTooLarge:     431,
 	fault.MessagesLost:        410,

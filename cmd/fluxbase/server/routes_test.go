@@ -30,6 +30,8 @@ var additions = []string{
 	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
 	// The doors of supabase-js.
 	"GET /realtime/v1/websocket",
+	"POST /realtime/v1/api/broadcast",
+	"POST /realtime/v1/api/broadcast/{topic}/events/{event}",
 }
 
 var parameter = regexp.MustCompile(`\{[^}]*\}`)

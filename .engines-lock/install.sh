@@ -2,6 +2,8 @@
 # Installs the engines that this machine lacks into .engines/, from npm, as the
 # lock files beside this script fix them. Does nothing when all are there.
 #
+# What only some tests need is installed when it is named: install.sh realtime-js.
+#
 # FLUXBASE_POSTGRES_ENGINE=npm asks for the npm PostgreSQL even if the machine
 # has one; "system" never installs it.
 set -eu
@@ -53,3 +55,7 @@ if ! command -v deno >/dev/null; then
 	*) echo "engines: install Deno 2.9 or newer to run functions and jobs" >&2 ;;
 	esac
 fi
+
+for name in "$@"; do
+	install "$name"
+done

@@ -10,7 +10,8 @@ import (
 type Limits struct {
 	// DefaultPageSize is the limit of a list that names none.
 	DefaultPageSize int64
-	// MaxPageSize caps the limit of a list; more is cut down silently.
+	// MaxPageSize caps the limit of a list, and of the rows that an embed shows in
+	// each row; more is cut down silently.
 	MaxPageSize int64
 	// MaxTotalResults caps offset and limit together; a page that begins beyond
 	// is empty. It does not hold for admins.

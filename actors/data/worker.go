@@ -43,7 +43,7 @@ func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 	seen := w.catalog.Current()
 	reply, err := w.handle(ctx, msg)
 	switch fault.CodeOf(err) {
-	case fault.TableNotFound, fault.UnknownColumn:
+	case fault.TableNotFound, fault.UnknownColumn, fault.RelationshipNotFound:
 		if changed, failed := w.catalog.Refresh(ctx, seen); failed != nil || !changed {
 			return reply, err
 		}
@@ -75,7 +75,7 @@ func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
 	q := *m.Query
 	q.Page = w.limits.page(q.Page, m.Caller)
-	plan, err := sql.Select(w.schema.Current(), &q, sql.Options{EstimateAbove: w.limits.MaxPageSize})
+	plan, err := sql.Select(w.schema.Current(), &q, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
 	q := *m.Query
 	q.Where = query.Conjoin(address, q.Where)
 	q.Page = query.Page{Limit: query.NoLimit}
-	plan, err := sql.Select(relations, &q, sql.Options{})
+	plan, err := sql.Select(relations, &q, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
 	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
 		return nil, err
 	}
-	plan, err := sql.Insert(w.schema.Current(), m.Query)
+	plan, err := sql.Insert(w.schema.Current(), m.Query, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
 }
 
 func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
-	plan, err := sql.Update(w.schema.Current(), m.Query)
+	plan, err := sql.Update(w.schema.Current(), m.Query, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
 }
 
 func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
-	plan, err := sql.Delete(w.schema.Current(), m.Query)
+	plan, err := sql.Delete(w.schema.Current(), m.Query, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (w *Worker) updateOne(ctx context.Context, m *UpdateOne) (*Written, error) 
 	q := *m.Query
 	q.Where = query.Conjoin(address, m.Query.Where)
 	q.Ignore = columns
-	plan, err := sql.Update(relations, &q)
+	plan, err := sql.Update(relations, &q, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (w *Worker) deleteOne(ctx context.Context, m *DeleteOne) (*Written, error) 
 	}
 	q := *m.Query
 	q.Where = query.Conjoin(address, m.Query.Where)
-	plan, err := sql.Delete(relations, &q)
+	plan, err := sql.Delete(relations, &q, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +177,11 @@ func locate(relations sql.Relations, r query.Relation, id string) (query.Conditi
 	return address, rel.Identity(), err
 }
 
+// options are the limits of the statements.
+func (w *Worker) options() sql.Options {
+	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize}
+}
+
 func (w *Worker) read(ctx context.Context, c caller.Caller, statements []db.Statement) error {
 	return w.database.RunRead(ctx, c, statements...)
 }
@@ -189,7 +194,7 @@ func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, sin
 			return nil, err
 		}
 	}
-	return &Written{JSON: r.JSON, Affected: r.Rows}, nil
+	return &Written{JSON: r.JSON, Affected: r.Affected}, nil
 }
 
 // writeOne runs a write of one row and finds out why there was none.

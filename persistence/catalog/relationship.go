@@ -42,7 +42,9 @@ type Relationship struct {
 	Junction *Junction
 	// Function computes the related rows from a row; nil for all others.
 	Function *Function
-	// Self tells that a foreign key refers to its own table.
+	// Inverse tells that the foreign key is the other relation's.
+	Inverse bool
+	// Self tells that the relationship leads back to its own relation.
 	Self bool
 	// OfPartition tells that the foreign key is a partition's copy of the one that
 	// the partitioned table has.
@@ -191,7 +193,7 @@ func relate(links []link, shown map[uint32][]face) {
 					Schema: to.relation.Schema, Name: to.relation.Name, Referenced: referenced,
 				})
 				to.relation.Relationships = append(to.relation.Relationships, Relationship{
-					Cardinality: back, Constraint: l.Name, Columns: referenced, Self: self, OfPartition: l.Partition,
+					Cardinality: back, Constraint: l.Name, Columns: referenced, Inverse: true, Self: self, OfPartition: l.Partition,
 					Schema: from.relation.Schema, Name: from.relation.Name, Referenced: columns,
 				})
 			}

@@ -21,6 +21,15 @@ const (
 	Unprocessable        Code = "UNPROCESSABLE"
 )
 
+// Related rows that are asked for and cannot be told or used like this.
+const (
+	InvalidEmbedFilter    Code = "INVALID_EMBED_FILTER"
+	NotEmbedded           Code = "NOT_EMBEDDED"
+	UnrelatedOrder        Code = "UNRELATED_ORDER"
+	RelationshipNotFound  Code = "RELATIONSHIP_NOT_FOUND"
+	AmbiguousRelationship Code = "AMBIGUOUS_RELATIONSHIP"
+)
+
 // Credentials that are missing or wrong.
 const (
 	MissingAuthentication    Code = "MISSING_AUTHENTICATION"

@@ -25,7 +25,8 @@ type Aggregate struct {
 	Function string
 	// Of is the argument; nil counts rows.
 	Of *Field
-	// Alias is the name in the result; empty for the dialect's default.
+	// Alias is the name in the result; empty for the function's, with the
+	// argument's behind it: count, sum_price.
 	Alias string
 	// Cast converts the result; empty for none.
 	Cast string

@@ -286,7 +286,7 @@ func TestParseSelect(t *testing.T) {
 		{"...rel(a)", "=rel! inner:false spread:true (a)"},
 		{"rel()", "=rel! inner:false spread:false ()"},
 		{"count(*),sum(c),n:avg(d)::int", "=count<*>::, =sum<c>::, n=avg<d>::int"},
-		{"a.sum(),x:b->c.max()::text", "=sum<a>::, x=max<b->c>::text"},
+		{"a.sum(),x:b->c.max()::text", "sum=sum<a>::, x=max<b->c>::text"},
 	} {
 		items, err := ParseSelect(c.text)
 		if c.want == "" {

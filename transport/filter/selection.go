@@ -88,6 +88,9 @@ func (s *scanner) item(depth int) (query.Item, error) {
 		if s.space(); !s.skip(")") {
 			return nil, invalid("%s of %s takes nothing in its parentheses", function, path)
 		}
+		if alias == "" {
+			alias = function // PostgREST's spelling has PostgREST's name
+		}
 		return s.aggregate(&query.Aggregate{Function: function, Alias: alias, Of: &query.Field{Path: path, Cast: field.Cast}})
 	}
 	return field, nil

@@ -24,6 +24,12 @@ var statuses = map[fault.Code]int{
 	fault.InvalidMessage:       400,
 	fault.UnknownMessageType:   400,
 
+	fault.InvalidEmbedFilter:    400,
+	fault.NotEmbedded:           400,
+	fault.UnrelatedOrder:        400,
+	fault.RelationshipNotFound:  400,
+	fault.AmbiguousRelationship: 400,
+
 	fault.MissingAuthentication:    401,
 	fault.AuthenticationRequired:   401,
 	fault.InvalidToken:             401,

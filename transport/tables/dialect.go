@@ -86,15 +86,15 @@ func parse(raw string, allowed words) (*request, error) {
 			return nil, err
 		}
 	}
-	if len(conditions) > 0 && allowed&wordFilter == 0 {
-		return nil, invalid("%s is not supported here", conditions[0].key)
-	}
 	embeds := embedsOf(r.fields)
 	var where []query.Condition
 	for _, p := range conditions {
 		if head, _, ok := filter.Head(p.key); ok && embeds[head] != nil {
 			embedded = append(embedded, p)
 			continue
+		}
+		if allowed&wordFilter == 0 {
+			return nil, invalid("%s is not supported here", p.key)
 		}
 		c, err := condition(p)
 		if err != nil {
@@ -104,7 +104,7 @@ func parse(raw string, allowed words) (*request, error) {
 	}
 	r.where = query.Conjoin(where...)
 	for _, p := range embedded {
-		if err := embed(embeds, p); err != nil {
+		if err := embed(embeds, seen, p); err != nil {
 			return nil, err
 		}
 	}
@@ -185,35 +185,39 @@ func embedsOf(fields query.Projection) map[string]*query.Embed {
 	return out
 }
 
-// embed adds a parameter whose key begins with an embed's label to that embed.
-func embed(embeds map[string]*query.Embed, p parameter) error {
-	head, rest, _ := filter.Head(p.key)
-	e := embeds[head]
-	p.key = rest
-	switch rest {
-	case "order", "limit", "offset":
-		var r request
-		if err := r.word(p); err != nil {
+// embed adds a parameter whose key begins with an embed's label to that embed. seen
+// are the whole keys of words that were given.
+func embed(embeds map[string]*query.Embed, seen map[string]bool, p parameter) error {
+	whole := p.key
+	for {
+		head, rest, _ := filter.Head(p.key)
+		e := embeds[head]
+		p.key = rest
+		switch rest {
+		case "order", "limit", "offset":
+			if seen[whole] {
+				return invalid("%s is given twice", whole)
+			}
+			seen[whole] = true
+			r := request{page: e.Page}
+			if err := r.word(p); err != nil {
+				return err
+			}
+			e.Page = r.page
+			if rest == "order" {
+				e.Order = r.order
+			}
+			return nil
+		}
+		embeds = embedsOf(e.Fields)
+		if next, _, ok := filter.Head(rest); ok && embeds[next] != nil {
+			continue
+		}
+		c, err := condition(p)
+		if err != nil {
 			return err
 		}
-		switch rest {
-		case "order":
-			e.Order = r.order
-		case "limit":
-			e.Page.Limit = r.page.Limit
-		default:
-			e.Page.Offset = r.page.Offset
-		}
+		e.Where = query.Conjoin(e.Where, c)
 		return nil
 	}
-	inner := embedsOf(e.Fields)
-	if next, _, ok := filter.Head(rest); ok && inner[next] != nil {
-		return embed(inner, p)
-	}
-	c, err := condition(p)
-	if err != nil {
-		return err
-	}
-	e.Where = query.Conjoin(e.Where, c)
-	return nil
 }

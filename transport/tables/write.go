@@ -31,9 +31,6 @@ func create(r *route.Request, place data.Place) error {
 	if w.Affected == 0 && body.Rows > 0 {
 		status = 200 // duplicates that were left as they are
 	}
-	if w.JSON == nil {
-		w.JSON = []byte("null")
-	}
 	return p.answer(r, status, w)
 }
 
@@ -146,6 +143,9 @@ func (p preferences) answer(r *route.Request, status int, w *data.Written) error
 		return r.Raw(status, "text/plain; charset=utf-8", nil)
 	case returnHeaders:
 		return r.RawJSON(status, []byte(`{"affected":`+n+`}`))
+	}
+	if w.JSON == nil {
+		w.JSON = []byte("null") // a duplicate that was ignored, or a row without its inner embed
 	}
 	return r.RawJSON(status, w.JSON)
 }

@@ -186,23 +186,7 @@ func (n *tablesNode) asRole(t *testing.T, table, who, sql string, v matrixVerb) 
 			t.Fatal(err)
 		}
 	}
-	role, claims := "authenticated", map[string]string{"role": "authenticated"}
-	switch who {
-	case "anon":
-		role, claims = "anon", map[string]string{"role": "anon"}
-	case "service":
-		role, claims = "service_role", map[string]string{"role": "service_role"}
-	case "ann":
-		claims["sub"], claims["email"] = n.ann.ID, n.ann.Email
-	case "bob":
-		claims["sub"], claims["email"] = n.bob.ID, n.bob.Email
-	}
-	raw, err := json.Marshal(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	must(`SELECT set_config('request.jwt.claims', $1, true)`, string(raw))
-	must(`SET LOCAL ROLE ` + role)
+	n.become(t, tx, who)
 	must(`SAVEPOINT verb`)
 	rows, err := tx.Query(t.Context(), sql)
 	var got []string
@@ -264,4 +248,30 @@ func (n *tablesNode) visible(t *testing.T, tx pgx.Tx, table string, id int) bool
 		t.Fatal(err)
 	}
 	return yes
+}
+
+// become makes a transaction somebody's.
+func (n *tablesNode) become(t *testing.T, tx pgx.Tx, who string) {
+	t.Helper()
+	role, claims := "authenticated", map[string]string{"role": "authenticated"}
+	switch who {
+	case "anon":
+		role, claims = "anon", map[string]string{"role": "anon"}
+	case "service":
+		role, claims = "service_role", map[string]string{"role": "service_role"}
+	case "ann":
+		claims["sub"], claims["email"] = n.ann.ID, n.ann.Email
+	case "bob":
+		claims["sub"], claims["email"] = n.bob.ID, n.bob.Email
+	}
+	raw, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT set_config('request.jwt.claims', $1, true)`, string(raw)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SET LOCAL ROLE `+role); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -25,7 +25,7 @@ func BenchmarkInsert(b *testing.B) {
 	q := &query.Insert{Into: query.Relation{Schema: "public", Name: "posts"}, Body: object(`{"title":"a","views":1,"data":{"a":1}}`), Returning: query.Returning{Rows: true}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Insert(r, q); err != nil {
+		if _, err := Insert(r, q, Options{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package sql
 import (
 	"strings"
 
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
 
@@ -44,13 +45,23 @@ func (c *compiler) group(w *strings.Builder, terms []query.Condition, joint, emp
 	return nil
 }
 
-// where writes the WHERE clause, if there is a condition.
+// where writes the WHERE clause: how the rows belong to the parent's, the
+// condition, and that embeds have rows which must have some.
 func (c *compiler) where(w *strings.Builder, cond query.Condition) error {
-	if cond == nil {
-		return nil
+	joint := " WHERE "
+	if c.via != nil && c.via.Function == nil {
+		w.WriteString(joint)
+		c.join(w)
+		joint = " AND "
 	}
-	w.WriteString(" WHERE ")
-	return c.condition(w, cond)
+	if cond != nil {
+		w.WriteString(joint)
+		if err := c.condition(w, cond); err != nil {
+			return err
+		}
+		joint = " AND "
+	}
+	return c.required(w, joint)
 }
 
 var jsonb = Type{Name: "jsonb", Kind: KindJSONB}
@@ -63,16 +74,16 @@ func (c *compiler) place(w *strings.Builder, p query.Path) (Type, error) {
 		return Type{}, err
 	}
 	if len(p.Steps) == 0 {
-		c.column(w, col.Name)
+		c.value(w, col)
 		return col.Type, nil
 	}
 	w.WriteByte('(')
 	switch col.Type.Kind {
 	case KindJSON, KindJSONB:
-		c.column(w, col.Name)
+		c.value(w, col)
 	case KindComposite, KindArray:
 		w.WriteString("to_jsonb(")
-		c.column(w, col.Name)
+		c.value(w, col)
 		w.WriteByte(')')
 	default:
 		return Type{}, invalid("the column %s holds no JSON, so %s leads nowhere", col.Name, p)
@@ -123,6 +134,15 @@ var comparisons = map[query.Operator]string{
 
 // compare writes one comparison.
 func (c *compiler) compare(w *strings.Builder, cmp *query.Compare) error {
+	if e := c.embedded(cmp.Path.Column); e != nil && len(cmp.Path.Steps) == 0 {
+		if cmp.Op == query.Is && (cmp.Value == "null" || cmp.Value == "not_null") {
+			return c.exists(w, e, cmp.Value == "not_null")
+		}
+		if _, isColumn := c.relation.Column(cmp.Path.Column); !isColumn {
+			return fault.Newf(fault.InvalidEmbedFilter, "Invalid query parameters: %s is embedded, and %s does not work on it", cmp.Path, cmp.Op).
+				WithHint("An embed takes is.null and not.is.null; its columns are filtered as " + cmp.Path.Column + ".column=eq.value.")
+		}
+	}
 	if err := text(cmp.Value); err != nil {
 		return err
 	}
@@ -171,12 +191,12 @@ func (c *compiler) ordered(w *strings.Builder, cmp *query.Compare) error {
 		c.quantified(w, cmp, t)
 		return nil
 	}
-	c.typed(w, value(cmp.Value, t), t)
+	c.typed(w, literal(cmp.Value, t), t)
 	return nil
 }
 
-// value gives the text of a value in the form that its type wants.
-func value(v string, t Type) string {
+// literal gives the text of a value in the form that its type wants.
+func literal(v string, t Type) string {
 	if t.Kind == KindArray {
 		return arrayValue(v)
 	}

@@ -202,11 +202,13 @@ func TestSelectRefuses(t *testing.T) {
 		{"zero label", query.Select{From: posts, Page: all, Fields: field("id", "a\x00", "")}, fault.InvalidQuery},
 		{"negative limit", query.Select{From: posts, Page: query.Page{Limit: -2}}, fault.InvalidQuery},
 		{"negative offset", query.Select{From: posts, Page: query.Page{Limit: 1, Offset: -1}}, fault.InvalidQuery},
-		{"embed", query.Select{From: posts, Page: all, Fields: query.Projection{&query.Embed{Name: "users"}}}, fault.InvalidQuery},
-		{"aggregate", query.Select{From: posts, Page: all, Fields: query.Projection{&query.Aggregate{Function: "count"}}}, fault.InvalidQuery},
-		{"group", query.Select{From: posts, Page: all, Group: []query.Path{query.Column("id")}}, fault.InvalidQuery},
+		{"embed", query.Select{From: posts, Page: all, Fields: query.Projection{&query.Embed{Name: "users"}}}, fault.RelationshipNotFound},
+		{"aggregate", query.Select{From: posts, Page: all, Fields: query.Projection{&query.Aggregate{Function: "pg_sleep"}}}, fault.InvalidQuery},
+		{"sum of nothing", query.Select{From: posts, Page: all, Fields: query.Projection{&query.Aggregate{Function: "sum"}}}, fault.InvalidQuery},
+		{"all beside groups", query.Select{From: posts, Page: all, Group: []query.Path{query.Column("id")}, Fields: query.Projection{query.Star{}}}, fault.InvalidQuery},
+		{"beside groups", query.Select{From: posts, Page: all, Group: []query.Path{query.Column("id")}, Fields: field("title", "", "")}, fault.InvalidQuery},
 		{"distance", query.Select{From: posts, Page: all, Order: []query.Order{{Path: query.Column("id"), Distance: &query.Distance{Op: query.VectorL2}}}}, fault.InvalidQuery},
-		{"related order", query.Select{From: posts, Page: all, Order: []query.Order{{Path: query.Column("id"), Embed: "users"}}}, fault.InvalidQuery},
+		{"related order", query.Select{From: posts, Page: all, Order: []query.Order{{Path: query.Column("id"), Embed: "users"}}}, fault.NotEmbedded},
 	} {
 		if _, err := Select(fixture(), &c.q, Options{}); fault.CodeOf(err) != c.code {
 			t.Errorf("%s: %v, want %s", c.name, err, c.code)
@@ -224,53 +226,53 @@ func TestWriteText(t *testing.T) {
 		want string
 	}{
 		{"insert one", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a","state":"sad","tags":["x"]}`), Returning: rows})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a","state":"sad","tags":["x"]}`), Returning: rows}, Options{})
 		}, `INSERT INTO "public"."posts" ("title", "state", "tags") SELECT "body"."title", "body"."state", "body"."tags" FROM json_to_record($1::json) AS "body"("title" "text", "state" "public"."mood", "tags" "text"[]) RETURNING row_to_json("posts".*)`},
 		{"insert many", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"title":"b"}]`)})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"title":"b"}]`)}, Options{})
 		}, `INSERT INTO "public"."posts" ("title") SELECT "body"."title" FROM json_to_recordset($1::json) AS "body"("title" "text")`},
 		{"insert unequal", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"views":1}]`)})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"views":1}]`)}, Options{})
 		}, `INSERT INTO "public"."posts" ("title", "views") SELECT field."title", CASE WHEN (element.value -> $1::"text") IS NULL THEN 7 ELSE field."views" END FROM json_array_elements($2::json) WITH ORDINALITY AS element(value, position) CROSS JOIN LATERAL json_to_record(element.value) AS "field"("title" "text", "views" "int4") ORDER BY element.position`},
 		{"insert unequal as null", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"views":1}]`), Missing: query.MissingNull})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"views":1}]`), Missing: query.MissingNull}, Options{})
 		}, `INSERT INTO "public"."posts" ("title", "views") SELECT "body"."title", "body"."views" FROM json_to_recordset($1::json) AS "body"("title" "text", "views" "int4")`},
 		{"insert nothing", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{}`), Returning: rows})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{}`), Returning: rows}, Options{})
 		}, `INSERT INTO "public"."posts" DEFAULT VALUES RETURNING row_to_json("posts".*)`},
 		{"insert two nothings", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`[{},{}]`)})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`[{},{}]`)}, Options{})
 		}, `INSERT INTO "public"."posts" ("id") VALUES (DEFAULT), (DEFAULT)`},
 		{"columns", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a","unknown":1}`), Columns: []string{"title"}})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a","unknown":1}`), Columns: []string{"title"}}, Options{})
 		}, `INSERT INTO "public"."posts" ("title") SELECT "body"."title" FROM json_to_record($1::json) AS "body"("title" "text")`},
 		{"merge", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{"id":1,"title":"a"}`), Conflict: query.ConflictMerge})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{"id":1,"title":"a"}`), Conflict: query.ConflictMerge}, Options{})
 		}, `INSERT INTO "public"."posts" ("id", "title") SELECT "body"."id", "body"."title" FROM json_to_record($1::json) AS "body"("id" "int8", "title" "text") ON CONFLICT ("id") DO UPDATE SET "title" = EXCLUDED."title"`},
 		{"merge of a key alone", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{"id":1}`), Conflict: query.ConflictMerge})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{"id":1}`), Conflict: query.ConflictMerge}, Options{})
 		}, `INSERT INTO "public"."posts" ("id") SELECT "body"."id" FROM json_to_record($1::json) AS "body"("id" "int8") ON CONFLICT ("id") DO NOTHING`},
 		{"ignore", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a"}`), Conflict: query.ConflictIgnore, ConflictTarget: []string{"title", "views"}})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a"}`), Conflict: query.ConflictIgnore, ConflictTarget: []string{"title", "views"}}, Options{})
 		}, `INSERT INTO "public"."posts" ("title") SELECT "body"."title" FROM json_to_record($1::json) AS "body"("title" "text") ON CONFLICT ("title", "views") DO NOTHING`},
 		{"insert select", func(r relations) (*Plan, error) {
-			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a"}`), Returning: query.Returning{Rows: true, Fields: query.Projection{&query.Field{Path: query.Column("id"), Alias: "n"}}}})
+			return Insert(r, &query.Insert{Into: posts, Body: object(`{"title":"a"}`), Returning: query.Returning{Rows: true, Fields: query.Projection{&query.Field{Path: query.Column("id"), Alias: "n"}}}}, Options{})
 		}, `INSERT INTO "public"."posts" ("title") SELECT "body"."title" FROM json_to_record($1::json) AS "body"("title" "text") RETURNING (SELECT row_to_json(item.*) FROM (SELECT "posts"."id" AS "n") AS item)`},
 		{"alias", func(r relations) (*Plan, error) {
-			return Update(r, &query.Update{Relation: query.Relation{Name: "body"}, Body: object(`{"b":"x"}`), Where: eq("a", "1"), Page: all})
+			return Update(r, &query.Update{Relation: query.Relation{Name: "body"}, Body: object(`{"b":"x"}`), Where: eq("a", "1"), Page: all}, Options{})
 		}, `UPDATE "public"."body" SET "b" = "body_1"."b" FROM json_to_record($1::json) AS "body_1"("b" "text") WHERE "body"."a" = $2::"int4"`},
 		{"update", func(r relations) (*Plan, error) {
-			return Update(r, &query.Update{Relation: posts, Body: object(`{"id":9,"title":"x"}`), Ignore: []string{"id"}, Where: eq("id", "1"), Page: all, Returning: rows})
+			return Update(r, &query.Update{Relation: posts, Body: object(`{"id":9,"title":"x"}`), Ignore: []string{"id"}, Where: eq("id", "1"), Page: all, Returning: rows}, Options{})
 		}, `UPDATE "public"."posts" SET "title" = "body"."title" FROM json_to_record($1::json) AS "body"("title" "text") WHERE "posts"."id" = $2::"int8" RETURNING row_to_json("posts".*)`},
 		{"update page", func(r relations) (*Plan, error) {
-			return Update(r, &query.Update{Relation: posts, Body: object(`{"title":"x"}`), Where: eq("views", "1"), Page: query.Page{Limit: 2}})
+			return Update(r, &query.Update{Relation: posts, Body: object(`{"title":"x"}`), Where: eq("views", "1"), Page: query.Page{Limit: 2}}, Options{})
 		}, `UPDATE "public"."posts" SET "title" = "body"."title" FROM json_to_record($1::json) AS "body"("title" "text") WHERE "posts"."views" = $2::"int4" AND ("posts"."id") IN (SELECT "posts"."id" FROM "public"."posts" WHERE "posts"."views" = $2::"int4" ORDER BY "posts"."id" LIMIT $3)`},
 		{"delete", func(r relations) (*Plan, error) {
-			return Delete(r, &query.Delete{From: posts, Where: eq("id", "1"), Page: all})
+			return Delete(r, &query.Delete{From: posts, Where: eq("id", "1"), Page: all}, Options{})
 		}, `DELETE FROM "public"."posts" WHERE "posts"."id" = $1::"int8"`},
 		{"delete page without key", func(r relations) (*Plan, error) {
-			return Delete(r, &query.Delete{From: query.Relation{Name: "body"}, Where: eq("a", "1"), Order: []query.Order{{Path: query.Column("b"), Desc: true}}, Page: query.Page{Limit: 1}, Returning: rows})
-		}, `WITH "body" AS (DELETE FROM "public"."body" WHERE "body"."a" = $1::"int4" AND ("body".tableoid, "body".ctid) IN (SELECT "body".tableoid, "body".ctid FROM "public"."body" WHERE "body"."a" = $1::"int4" ORDER BY "body"."b" DESC LIMIT $2) RETURNING "body".*) SELECT row_to_json(page.*) FROM (SELECT "body".* FROM "body" ORDER BY "body"."b" DESC) AS page`},
+			return Delete(r, &query.Delete{From: query.Relation{Name: "body"}, Where: eq("a", "1"), Order: []query.Order{{Path: query.Column("b"), Desc: true}}, Page: query.Page{Limit: 1}, Returning: rows}, Options{})
+		}, `WITH page AS (DELETE FROM "public"."body" WHERE "body"."a" = $1::"int4" AND ("body".tableoid, "body".ctid) IN (SELECT "body".tableoid, "body".ctid FROM "public"."body" WHERE "body"."a" = $1::"int4" ORDER BY "body"."b" DESC LIMIT $2) RETURNING row_to_json("body".*) AS item, "body"."b" AS key_1) SELECT page.item FROM page ORDER BY page.key_1 DESC`},
 	} {
 		plan, err := c.make(fixture())
 		if err != nil {
@@ -284,9 +286,9 @@ func TestWriteText(t *testing.T) {
 func TestWriteRefuses(t *testing.T) {
 	t.Parallel()
 	posts := query.Relation{Name: "posts"}
-	insert := func(q query.Insert) error { _, err := Insert(fixture(), &q); return err }
-	update := func(q query.Update) error { _, err := Update(fixture(), &q); return err }
-	remove := func(q query.Delete) error { _, err := Delete(fixture(), &q); return err }
+	insert := func(q query.Insert) error { _, err := Insert(fixture(), &q, Options{}); return err }
+	update := func(q query.Update) error { _, err := Update(fixture(), &q, Options{}); return err }
+	remove := func(q query.Delete) error { _, err := Delete(fixture(), &q, Options{}); return err }
 	for _, c := range []struct {
 		name string
 		err  error

@@ -15,7 +15,8 @@ func Predicate(rel *Relation, cond query.Condition, args []any) (string, []any, 
 	if cond == nil {
 		return "true", args, nil
 	}
-	c := compiler{relation: rel, args: args}
+	c := newCompiler(nil, rel, Options{})
+	c.args = args
 	var w strings.Builder
 	if err := c.condition(&w, cond); err != nil {
 		return "", nil, err

@@ -86,13 +86,13 @@ func TestPrepare(t *testing.T) {
 			plan, err := Select(fixture(), &query.Select{From: posts, Where: where, Order: order, Fields: fields, Page: query.Page{Limit: 3, Offset: 1}, Count: count, Truncate: 2}, Options{})
 			check(name+" select", plan, err)
 		}
-		plan, err := Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x","tags":["a"],"home":{"zip":1}}`), Where: where, Order: order, Page: query.Page{Limit: 1}, Returning: returning})
+		plan, err := Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x","tags":["a"],"home":{"zip":1}}`), Where: where, Order: order, Page: query.Page{Limit: 1}, Returning: returning}, Options{})
 		check(name+" update", plan, err)
-		plan, err = Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x"}`), Where: where, Page: all, Returning: returning})
+		plan, err = Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x"}`), Where: where, Page: all, Returning: returning}, Options{})
 		check(name+" update", plan, err)
-		plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Order: order, Page: all, Returning: returning})
+		plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Order: order, Page: all, Returning: returning}, Options{})
 		check(name+" delete", plan, err)
-		plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Page: query.Page{Limit: 2}})
+		plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Page: query.Page{Limit: 2}}, Options{})
 		check(name+" delete", plan, err)
 	}
 	for i, q := range []query.Insert{
@@ -105,7 +105,7 @@ func TestPrepare(t *testing.T) {
 		{Body: object(`{"id":1}`), Conflict: query.ConflictIgnore},
 	} {
 		q.Into = posts
-		plan, err := Insert(fixture(), &q)
+		plan, err := Insert(fixture(), &q, Options{})
 		check(fmt.Sprintf("insert %d", i), plan, err)
 	}
 }

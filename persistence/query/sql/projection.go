@@ -1,8 +1,12 @@
 package sql
 
 import (
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
 
@@ -21,58 +25,187 @@ func plain(p query.Projection, truncate int) bool {
 	return false
 }
 
-// projection writes the list of result columns, each under its label.
-func (c *compiler) projection(w *strings.Builder, p query.Projection, truncate int) error {
-	if plain(p, truncate) {
-		quote(w, c.relation.Name)
-		w.WriteString(".*")
-		return nil
+// output is one column of a result.
+type output struct {
+	label string
+	// text is the expression or, with a function, the function's argument.
+	text string
+	// function is the aggregate, cast the type that its result is converted to.
+	function string
+	cast     string
+	// path is the place of a plain field, by which a grouped result is ordered.
+	path *query.Path
+}
+
+// write writes the column without its label.
+func (o *output) write(w *strings.Builder) {
+	if o.function == "" {
+		w.WriteString(o.text)
+		return
 	}
-	if len(p) == 0 {
-		p = query.Projection{query.Star{}}
-	}
-	labels := make(map[string]bool, len(p))
-	first := true
-	add := func(f *query.Field) error {
-		label := f.Alias
-		if label == "" {
-			label = f.Path.Label()
-		}
-		if labels[label] {
-			return invalid("select names %s twice", label).WithHint("Give one of the two an alias: other:" + f.Path.String() + ".")
-		}
-		labels[label] = true
-		if !first {
+	w.WriteString(o.function)
+	w.WriteByte('(')
+	w.WriteString(o.text)
+	w.WriteByte(')')
+	w.WriteString(o.cast)
+}
+
+// projection is the columns of one SELECT.
+type projection struct {
+	// star is all columns as they are; there are no outputs then.
+	star    string
+	outputs []output
+	// joins are the laterals that the outputs come from.
+	joins strings.Builder
+	// grouped tells that rows are aggregated: by all outputs that are no
+	// aggregates.
+	grouped bool
+}
+
+// columns writes the columns, each under its label.
+func (p *projection) columns(w *strings.Builder) {
+	w.WriteString(p.star)
+	for i := range p.outputs {
+		if i > 0 {
 			w.WriteString(", ")
 		}
-		first = false
-		if err := c.field(w, f, truncate); err != nil {
+		p.outputs[i].write(w)
+		w.WriteString(" AS ")
+		quote(w, p.outputs[i].label)
+	}
+}
+
+// group writes the GROUP BY clause, if there is one. It names columns by their
+// numbers: an expression with parameters would not be known again.
+func (p *projection) group(w *strings.Builder) {
+	if !p.grouped {
+		return
+	}
+	joint := " GROUP BY "
+	for i := range p.outputs {
+		if p.outputs[i].function == "" {
+			w.WriteString(joint)
+			w.WriteString(strconv.Itoa(i + 1))
+			joint = ", "
+		}
+	}
+}
+
+// position finds the column of a grouped result that an order means; 0 for none.
+func (p *projection) position(path query.Path) int {
+	if p == nil || !p.grouped {
+		return 0
+	}
+	for i := range p.outputs {
+		o := &p.outputs[i]
+		if len(path.Steps) == 0 && o.label == path.Column || o.path != nil && o.path.String() == path.String() {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// add adds a column after a check of its label.
+func (p *projection) add(o output) error {
+	if o.label == "" || len(o.label) > maxName || !utf8.ValidString(o.label) || strings.IndexByte(o.label, 0) >= 0 {
+		return invalid("%q cannot name a column of the result", o.label).WithHint("A name has 1 to 63 bytes; give the column an alias.")
+	}
+	for i := range p.outputs {
+		if p.outputs[i].label == o.label {
+			return invalid("select names %s twice", o.label).WithHint("Give one of the two an alias: other:column.")
+		}
+	}
+	p.outputs = append(p.outputs, o)
+	return nil
+}
+
+// project compiles a projection. group are the columns that a client named to
+// group by; without any, aggregates are grouped by what is selected beside them.
+func (c *compiler) project(fields query.Projection, group []query.Path, truncate int) (*projection, error) {
+	p := &projection{}
+	if len(group) == 0 && plain(fields, truncate) {
+		var star strings.Builder
+		c.row(&star)
+		p.star = star.String()
+		return p, nil
+	}
+	p.grouped = len(group) > 0 || c.aggregates(fields)
+	if err := c.groupColumns(p, fields, group); err != nil {
+		return nil, err
+	}
+	if len(fields) == 0 && len(group) == 0 {
+		fields = query.Projection{query.Star{}}
+	}
+	return p, c.items(p, fields, group, truncate)
+}
+
+// groupColumns adds the columns to group by that are not selected: the groups
+// would be anonymous without them.
+func (c *compiler) groupColumns(p *projection, fields query.Projection, group []query.Path) error {
+	for _, path := range group {
+		if slices.ContainsFunc(fields, func(item query.Item) bool {
+			f, ok := item.(*query.Field)
+			return ok && f.Path.String() == path.String()
+		}) {
+			continue
+		}
+		if err := c.addField(p, &query.Field{Path: path}, 0); err != nil {
 			return err
 		}
-		w.WriteString(" AS ")
-		return c.label(w, label)
 	}
-	for _, item := range p {
+	return nil
+}
+
+// items adds the columns of a projection.
+func (c *compiler) items(p *projection, fields query.Projection, group []query.Path, truncate int) error {
+	for _, item := range fields {
+		var err error
 		switch item := item.(type) {
 		case query.Star:
+			if len(group) > 0 {
+				return invalid("select has * beside group_by").WithHint("Select the columns to group by, and aggregates.")
+			}
 			for i := range c.relation.Columns {
-				if err := add(&query.Field{Path: query.Column(c.relation.Columns[i].Name)}); err != nil {
+				if err := c.addField(p, &query.Field{Path: query.Column(c.relation.Columns[i].Name)}, truncate); err != nil {
 					return err
 				}
 			}
 		case *query.Field:
-			if err := add(item); err != nil {
-				return err
+			if len(group) > 0 && !slices.ContainsFunc(group, func(path query.Path) bool { return path.String() == item.Path.String() }) {
+				return invalid("%s is selected, but neither in group_by nor aggregated", item.Path)
 			}
+			err = c.addField(p, item, truncate)
 		case *query.Aggregate:
-			return invalid("%s in select: aggregates are not supported", item.Function)
+			err = c.addAggregate(p, item)
 		case *query.Embed:
-			return invalid("%s(…) in select: embedding is not supported", item.Name)
+			if len(group) > 0 {
+				return invalid("%s(…) is embedded beside group_by", item.Name)
+			}
+			err = c.addEmbed(p, c.embedded(item.Label()), truncate)
 		default:
 			return invalid("select is not understood")
 		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (c *compiler) addField(p *projection, f *query.Field, truncate int) error {
+	o := output{label: f.Alias}
+	if o.label == "" {
+		o.label = f.Path.Label()
+	}
+	if f.Cast == "" {
+		o.path = &f.Path
+	}
+	var w strings.Builder
+	if err := c.field(&w, f, truncate); err != nil {
+		return err
+	}
+	o.text = w.String()
+	return p.add(o)
 }
 
 // field writes one column of the result without its label.
@@ -140,34 +273,62 @@ func castType(name string) (Type, error) {
 	return t, nil
 }
 
-// order writes the ORDER BY clause, if there are terms.
-func (c *compiler) order(w *strings.Builder, terms []query.Order) error {
+// order writes the ORDER BY clause, if there are terms. p is the projection of the
+// SELECT, where it may be grouped.
+func (c *compiler) order(w *strings.Builder, terms []query.Order, p *projection) error {
 	for i, term := range terms {
-		switch {
-		case term.Distance != nil:
-			return invalid("order by %s of %s: comparing vectors is not available", term.Distance.Op, term.Path)
-		case term.Embed != "":
-			return invalid("order by %s(%s): embedding is not supported", term.Embed, term.Path)
-		}
 		if i == 0 {
 			w.WriteString(" ORDER BY ")
 		} else {
 			w.WriteString(", ")
 		}
-		if _, err := c.comparable(w, term.Path); err != nil {
+		if position := p.position(term.Path); position > 0 && term.Embed == "" && term.Distance == nil {
+			w.WriteString(strconv.Itoa(position))
+		} else if err := c.orderKey(w, term); err != nil {
 			return err
 		}
-		if term.Desc {
-			w.WriteString(" DESC")
-		}
-		switch term.Nulls {
-		case query.NullsFirst:
-			w.WriteString(" NULLS FIRST")
-		case query.NullsLast:
-			w.WriteString(" NULLS LAST")
-		}
+		direction(w, term)
 	}
 	return nil
+}
+
+// orderKey writes what a term orders by.
+func (c *compiler) orderKey(w *strings.Builder, term query.Order) error {
+	if term.Distance != nil {
+		return invalid("order by %s of %s: comparing vectors is not available", term.Distance.Op, term.Path)
+	}
+	if term.Embed == "" {
+		_, err := c.comparable(w, term.Path)
+		return err
+	}
+	e := c.embedded(term.Embed)
+	if e == nil {
+		return fault.Newf(fault.NotEmbedded, "Invalid query parameters: '%s' is not an embedded resource in this request", term.Embed).
+			WithHint("Verify that '" + term.Embed + "' is included in the 'select' query parameter.")
+	}
+	if !e.one() {
+		return fault.Newf(fault.UnrelatedOrder, "Invalid query parameters: a related order on '%s' is not possible", term.Embed).
+			WithDetails("'" + c.relation.Name + "' and '" + e.Name + "' do not form a many-to-one or one-to-one relationship")
+	}
+	w.WriteByte('(')
+	err := e.selection(w, &projection{}, func() error {
+		_, err := e.inner.comparable(w, term.Path)
+		return err
+	})
+	w.WriteByte(')')
+	return err
+}
+
+func direction(w *strings.Builder, term query.Order) {
+	if term.Desc {
+		w.WriteString(" DESC")
+	}
+	switch term.Nulls {
+	case query.NullsFirst:
+		w.WriteString(" NULLS FIRST")
+	case query.NullsLast:
+		w.WriteString(" NULLS LAST")
+	}
 }
 
 // page writes LIMIT and OFFSET.

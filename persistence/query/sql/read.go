@@ -11,6 +11,9 @@ type Options struct {
 	// EstimateAbove is the number of rows up to which CountEstimated counts
 	// exactly; 0 for 1000.
 	EstimateAbove int64
+	// MaxEmbedded caps how many rows an embed shows in each row of its parent; 0
+	// for any number.
+	MaxEmbedded int64
 }
 
 // Select compiles a read.
@@ -19,23 +22,46 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(q.Group) > 0 {
-		return nil, invalid("group_by: aggregates are not supported")
-	}
 	if q.Truncate < 0 {
 		return nil, invalid("truncate cannot be negative")
 	}
-	c := &compiler{relation: rel}
-	// The condition is written first, so that its parameters come first and can
+	c := newCompiler(relations, rel, o)
+	if err := c.resolve(q.Fields); err != nil {
+		return nil, err
+	}
+	// What is counted is written first, so that its parameters come first and can
 	// be given to the count alone.
 	var where strings.Builder
 	if err := c.where(&where, q.Where); err != nil {
 		return nil, err
 	}
-	filterArgs := len(c.args)
+	countArgs := len(c.args)
+	p, err := c.project(q.Fields, q.Group, q.Truncate)
+	if err != nil {
+		return nil, err
+	}
+	var page, counted strings.Builder
+	page.Grow(256 + where.Len())
+	page.WriteString("SELECT ")
+	p.columns(&page)
+	page.WriteString(" FROM ")
+	c.from(&page)
+	page.WriteString(p.joins.String())
+	page.WriteString(where.String())
+	p.group(&page)
+	if p.grouped { // the groups are counted, not their rows
+		counted.WriteString("(" + page.String() + ") AS counted")
+		countArgs = len(c.args)
+	} else {
+		c.from(&counted)
+		counted.WriteString(where.String())
+	}
+	if err := c.order(&page, q.Order, p); err != nil {
+		return nil, err
+	}
 
 	var w strings.Builder
-	w.Grow(256 + where.Len())
+	w.Grow(128 + page.Len() + counted.Len())
 	plan := &Plan{Rows: true}
 	threshold := o.EstimateAbove
 	if threshold <= 0 {
@@ -45,40 +71,26 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	case query.CountExact:
 		plan.Counted = true
 		w.WriteString("SELECT count(*), NULL::json FROM ")
-		c.from(&w)
-		w.WriteString(where.String())
+		w.WriteString(counted.String())
 		w.WriteString(" UNION ALL SELECT NULL, ")
 	case query.CountEstimated:
 		plan.Counted, plan.Threshold = true, threshold
 		w.WriteString("SELECT count(*), NULL::json FROM (SELECT FROM ")
-		c.from(&w)
-		w.WriteString(where.String())
+		w.WriteString(counted.String())
 		w.WriteString(" LIMIT ")
 		c.arg(&w, threshold+1)
 		w.WriteString(") AS counted UNION ALL SELECT NULL, ")
 	default:
 		w.WriteString("SELECT ")
 	}
-	w.WriteString("row_to_json(page.*) FROM (SELECT ")
-	if err := c.projection(&w, q.Fields, q.Truncate); err != nil {
-		return nil, err
-	}
-	w.WriteString(" FROM ")
-	c.from(&w)
-	w.WriteString(where.String())
-	if err := c.order(&w, q.Order); err != nil {
-		return nil, err
-	}
+	w.WriteString("row_to_json(page.*) FROM (")
+	w.WriteString(page.String())
 	if err := c.page(&w, q.Page); err != nil {
 		return nil, err
 	}
 	w.WriteString(") AS page")
 	if q.Count == query.CountPlanned || q.Count == query.CountEstimated {
-		var e strings.Builder
-		e.WriteString("EXPLAIN (FORMAT JSON) SELECT FROM ")
-		c.from(&e)
-		e.WriteString(where.String())
-		plan.Explain, plan.ExplainArgs = e.String(), filterArgs
+		plan.Explain, plan.ExplainArgs = "EXPLAIN (FORMAT JSON) SELECT FROM "+counted.String(), countArgs
 	}
 	return c.finish(plan, w.String())
 }

@@ -1,6 +1,9 @@
 package sql
 
-import "fluxbase/persistence/query"
+import (
+	"fluxbase/persistence/catalog"
+	"fluxbase/persistence/query"
+)
 
 // Relations is what the compiler knows of a database: the exposed tables and
 // views. A schema that is empty means the default one.
@@ -18,6 +21,10 @@ type Relation struct {
 	Key []string
 	// Unique are the columns of the unique constraints.
 	Unique [][]string
+	// Computed are functions of a row that can be read like columns.
+	Computed []Column
+	// Relationships lead to the relations that can be embedded.
+	Relationships []catalog.Relationship
 
 	byName map[string]*Column
 }
@@ -32,6 +39,8 @@ type Column struct {
 	// Default is the SQL of the column's default as the catalogue gives it, the
 	// nextval of its sequence for an identity; empty for none.
 	Default string
+	// Function computes the column; nil for one that is stored.
+	Function *catalog.Function
 }
 
 // Kind sorts types by what can be done with their values.
@@ -63,14 +72,17 @@ type Type struct {
 // Index makes the look-up by name. It must be called once, before the relation
 // is used, and gives the relation back.
 func (r *Relation) Index() *Relation {
-	r.byName = make(map[string]*Column, len(r.Columns))
+	r.byName = make(map[string]*Column, len(r.Columns)+len(r.Computed))
+	for i := range r.Computed {
+		r.byName[r.Computed[i].Name] = &r.Computed[i]
+	}
 	for i := range r.Columns {
 		r.byName[r.Columns[i].Name] = &r.Columns[i]
 	}
 	return r
 }
 
-// Column finds a column by its exact name.
+// Column finds a column by its exact name, a stored one before a computed one.
 func (r *Relation) Column(name string) (*Column, bool) {
 	c, ok := r.byName[name]
 	return c, ok

@@ -19,9 +19,11 @@ type Result struct {
 	// the object alone. Nil when the plan returns no rows, or a single row was
 	// wanted and there was none.
 	JSON []byte
-	// Rows is the number of rows in JSON; for a write that returns none, the
-	// number of rows written.
+	// Rows is the number of rows in JSON.
 	Rows int64
+	// Affected is the number of rows that a write changed. It is more than Rows
+	// when the answer leaves rows out.
+	Affected int64
 	// Total is the number of all rows that match, exact or estimated as asked;
 	// NoTotal when nobody asked.
 	Total int64
@@ -61,19 +63,24 @@ func (r *Result) affected(rows pgx.Rows) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	r.Rows = rows.CommandTag().RowsAffected()
+	r.Affected = rows.CommandTag().RowsAffected()
 	return nil
 }
 
-// rows joins rows of one JSON column into an array.
+// rows joins rows of one JSON column into an array, without those that have none.
 func (r *Result) rows(rows pgx.Rows) error {
 	out := make([]byte, 1, 512)
 	out[0] = '['
 	for rows.Next() {
+		r.Affected++
+		item := rows.RawValues()[0]
+		if item == nil {
+			continue
+		}
 		if r.Rows > 0 {
 			out = append(out, ',')
 		}
-		out = append(out, rows.RawValues()[0]...)
+		out = append(out, item...)
 		r.Rows++
 	}
 	r.JSON = append(out, ']')
@@ -83,8 +90,13 @@ func (r *Result) rows(rows pgx.Rows) error {
 // single reads the first row and only counts the others.
 func (r *Result) single(rows pgx.Rows) error {
 	for rows.Next() {
+		r.Affected++
+		item := rows.RawValues()[0]
+		if item == nil {
+			continue
+		}
 		if r.Rows == 0 {
-			r.JSON = append([]byte(nil), rows.RawValues()[0]...)
+			r.JSON = append([]byte(nil), item...)
 		}
 		r.Rows++
 	}

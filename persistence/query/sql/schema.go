@@ -54,7 +54,11 @@ func (s *snapshot) Relation(schema, name string) (*Relation, bool) {
 func relationFrom(from *catalog.Relation) *Relation {
 	r := &Relation{
 		Schema: from.Schema, Name: from.Name, View: from.Kind == catalog.View || from.Kind == catalog.MaterializedView,
-		Key: from.PrimaryKey, Columns: make([]Column, len(from.Columns)),
+		Key: from.PrimaryKey, Columns: make([]Column, len(from.Columns)), Relationships: from.Relationships,
+	}
+	for i := range from.Computed {
+		c := &from.Computed[i]
+		r.Computed = append(r.Computed, Column{Name: c.Name, Type: typeFrom(c.Type), Generated: true, Function: &c.Function})
 	}
 	for _, u := range from.Unique {
 		r.Unique = append(r.Unique, u.Columns)

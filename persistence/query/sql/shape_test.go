@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/query"
 )
 
@@ -52,7 +53,25 @@ func world(names []string) (relations, []string) {
 		columns = append(columns, name)
 	}
 	rel.Key = columns[:2]
-	return relations{names[0] + "." + names[1]: rel.Index()}, columns
+	child := &Relation{Schema: names[0], Name: names[8], Columns: []Column{scalar(names[9], "text", KindText), scalar(names[10], "int8", KindNumber)}}
+	relate(rel, child, "")
+	out := relations{}
+	for _, r := range []*Relation{rel, child} {
+		out[r.Schema+"."+r.Name] = r.Index()
+	}
+	return out, append(columns, child.Name, child.Columns[0].Name, child.Columns[1].Name)
+}
+
+// relate makes a foreign key from the first column of many to that of one, and
+// lets many stand between one and itself.
+func relate(one, many *Relation, constraint string) {
+	here, there := []string{one.Columns[0].Name}, []string{many.Columns[0].Name}
+	one.Relationships = []catalog.Relationship{
+		{Cardinality: catalog.OneToMany, Constraint: constraint, Columns: here, Schema: many.Schema, Name: many.Name, Referenced: there, Inverse: true},
+		{Cardinality: catalog.ManyToMany, Columns: here, Schema: one.Schema, Name: one.Name, Referenced: here, Self: true,
+			Junction: &catalog.Junction{Schema: many.Schema, Name: many.Name, Near: catalog.Reference{Columns: there}, Far: catalog.Reference{Columns: []string{many.Columns[1].Name}}}},
+	}
+	many.Relationships = []catalog.Relationship{{Constraint: constraint, Columns: there, Schema: one.Schema, Name: one.Name, Referenced: here}}
 }
 
 // plant builds the same trees from any set of texts: the shape is drawn once,
@@ -104,16 +123,38 @@ func (p *plant) compile(r relations) (*Plan, error) {
 		&query.Field{Path: query.Column(p.columns[0]), Alias: "a" + p.value()},
 		&query.Field{Path: query.Path{Column: p.columns[2], Steps: []query.Step{{Key: p.value()}}}, Alias: "b" + p.value()},
 	}
-	order := []query.Order{{Path: query.Column(p.columns[p.draw(len(p.columns))]), Desc: p.draw(2) == 0}}
+	child := func(spread bool) *query.Embed {
+		return &query.Embed{Name: p.columns[6], Alias: "c" + p.value(), Inner: p.draw(2) == 0, Spread: spread, Page: query.Page{Limit: 2},
+			Where: &query.Compare{Path: query.Column(p.columns[7]), Op: query.Equal, Value: p.value()}, Order: []query.Order{{Path: query.Column(p.columns[8])}},
+			Fields: query.Projection{&query.Field{Path: query.Column(p.columns[7]), Alias: "d" + p.value()},
+				&query.Embed{Name: p.relation.Name, Alias: "e" + p.value(), Spread: p.draw(2) == 0, Page: query.Page{Limit: query.NoLimit},
+					Fields: query.Projection{&query.Field{Path: query.Column(p.columns[0]), Alias: "f" + p.value()}}}}}
+	}
+	switch p.draw(4) {
+	case 0:
+		e := child(false)
+		fields = append(fields, e)
+		where = query.Or{where, &query.Compare{Path: query.Column(e.Alias), Op: query.Is, Value: "null"}}
+	case 1:
+		fields = append(fields, child(true))
+	case 2:
+		fields = append(fields, &query.Embed{Name: p.relation.Name, Hint: p.columns[8], Alias: "g" + p.value(), Page: query.Page{Limit: query.NoLimit},
+			Fields: query.Projection{query.Star{}}})
+	case 3:
+		return Select(r, &query.Select{From: p.relation, Where: where, Page: query.Page{Limit: 3}, Count: query.Count(p.draw(4)), Fields: append(fields, child(false),
+			&query.Aggregate{Function: "max", Of: &query.Field{Path: query.Column(p.columns[1])}, Alias: "h" + p.value(), Cast: "text"}),
+			Order: []query.Order{{Path: query.Column(fields[0].(*query.Field).Alias)}}}, Options{})
+	}
+	order := []query.Order{{Path: query.Column(p.columns[p.draw(6)]), Desc: p.draw(2) == 0}}
 	page := query.Page{Limit: 3, Offset: 1}
 	switch p.draw(3) {
 	case 0:
 		return Select(r, &query.Select{From: p.relation, Fields: fields, Where: where, Order: order, Page: page, Count: query.Count(p.draw(4))}, Options{})
 	case 1:
-		return Delete(r, &query.Delete{From: p.relation, Where: where, Order: order, Page: page, Returning: query.Returning{Rows: true, Fields: fields}})
+		return Delete(r, &query.Delete{From: p.relation, Where: where, Order: order, Page: page, Returning: query.Returning{Rows: true, Fields: fields}}, Options{})
 	}
-	return Insert(r, &query.Insert{Into: p.relation, Body: query.Body{JSON: []byte(p.value()), Rows: 1, Keys: p.columns, Uniform: p.draw(2) == 0},
-		Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true, Fields: fields}})
+	return Insert(r, &query.Insert{Into: p.relation, Body: query.Body{JSON: []byte(p.value()), Rows: 1, Keys: p.columns[:6], Uniform: p.draw(2) == 0},
+		Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true, Fields: fields}}, Options{})
 }
 
 // TestShape checks that neither names nor values change a statement's shape: the
@@ -121,16 +162,16 @@ func (p *plant) compile(r relations) (*Plan, error) {
 func TestShape(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		names := rapid.SliceOfNDistinct(hostile(), 8, 8, rapid.ID[string]).Draw(t, "names")
+		names := rapid.SliceOfNDistinct(hostile(), 11, 11, rapid.ID[string]).Draw(t, "names")
 		values := rapid.SliceOfN(hostile(), 5, 5).Draw(t, "values")
-		shape := rapid.SliceOfN(rapid.IntRange(0, 1000), 12, 12).Draw(t, "shape")
+		shape := rapid.SliceOfN(rapid.IntRange(0, 1000), 17, 17).Draw(t, "shape")
 		badWorld, badColumns := world(names)
 		bad := &plant{relation: query.Relation{Schema: names[0], Name: names[1]}, columns: badColumns, values: values, shape: shape}
 		hostilePlan, err := bad.compile(badWorld)
 		if err != nil {
 			return // refused: a label or a value that PostgreSQL cannot take
 		}
-		goodWorld, goodColumns := world([]string{"s", "t", "a", "b", "c", "d", "e", "f"})
+		goodWorld, goodColumns := world([]string{"s", "t", "a", "b", "c", "d", "e", "f", "u", "g", "h"})
 		good := &plant{relation: query.Relation{Schema: "s", Name: "t"}, columns: goodColumns, values: []string{"1", "2", "3", "4", "5"}, shape: shape}
 		plainPlan, err := good.compile(goodWorld)
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
@@ -45,30 +46,56 @@ type Plan struct {
 // maxArgs is how many parameters a statement may have in the wire protocol.
 const maxArgs = 65535
 
-// compiler collects the parameters of one statement over one relation.
+// statement is what all scopes of one statement share.
+type statement struct {
+	relations Relations
+	options   Options
+	args      []any
+}
+
+// compiler compiles what is said of the rows of one relation: the relation of the
+// query, or one that is embedded in it.
 type compiler struct {
+	*statement
 	relation *Relation
-	args     []any
+	// name is what the relation is called in the statement.
+	name string
+	// names are all names of this scope's FROM; parent is the scope around it, nil
+	// for the query's own.
+	names  []string
+	parent *compiler
+	depth  int
+	// via is how the rows belong to the parent's; nil for the query's own.
+	via *catalog.Relationship
+	// junction is what via's junction is called.
+	junction string
+	// embeds are the embeds of the projection.
+	embeds []*embedding
+}
+
+// newCompiler starts a statement over a relation.
+func newCompiler(relations Relations, rel *Relation, o Options) *compiler {
+	return &compiler{statement: &statement{relations: relations, options: o}, relation: rel, name: rel.Name, names: []string{rel.Name}}
 }
 
 // arg adds a parameter and writes its place.
-func (c *compiler) arg(w *strings.Builder, value any) {
-	c.args = append(c.args, value)
+func (s *statement) arg(w *strings.Builder, value any) {
+	s.args = append(s.args, value)
 	w.WriteByte('$')
 	var digits [8]byte
-	w.Write(strconv.AppendInt(digits[:0], int64(len(c.args)), 10))
+	w.Write(strconv.AppendInt(digits[:0], int64(len(s.args)), 10))
 }
 
 // typed adds a text parameter that PostgreSQL converts to t.
-func (c *compiler) typed(w *strings.Builder, value string, t Type) {
-	c.arg(w, value)
+func (s *statement) typed(w *strings.Builder, value string, t Type) {
+	s.arg(w, value)
 	w.WriteString("::")
 	t.write(w)
 }
 
 // typedList adds a parameter that holds a list of values of t.
-func (c *compiler) typedList(w *strings.Builder, values []string, t Type) {
-	c.arg(w, arrayLiteral(values))
+func (s *statement) typedList(w *strings.Builder, values []string, t Type) {
+	s.arg(w, arrayLiteral(values))
 	w.WriteString("::")
 	t.write(w)
 	w.WriteString("[]")
@@ -102,18 +129,35 @@ func quote(w *strings.Builder, name string) {
 	w.WriteByte('"')
 }
 
-// from writes the qualified name of the relation.
-func (c *compiler) from(w *strings.Builder) {
-	quote(w, c.relation.Schema)
+// qualified writes a name with its schema.
+func qualified(w *strings.Builder, schema, name string) {
+	quote(w, schema)
 	w.WriteByte('.')
-	quote(w, c.relation.Name)
+	quote(w, name)
+}
+
+// from writes the qualified name of the relation.
+func (c *compiler) from(w *strings.Builder) { qualified(w, c.relation.Schema, c.relation.Name) }
+
+// row writes the whole row.
+func (c *compiler) row(w *strings.Builder) {
+	quote(w, c.name)
+	w.WriteString(".*")
 }
 
 // column writes a column, qualified by the relation's name.
-func (c *compiler) column(w *strings.Builder, name string) {
-	quote(w, c.relation.Name)
-	w.WriteByte('.')
-	quote(w, name)
+func (c *compiler) column(w *strings.Builder, name string) { qualified(w, c.name, name) }
+
+// value writes the value of a column, stored or computed.
+func (c *compiler) value(w *strings.Builder, col *Column) {
+	if col.Function == nil {
+		c.column(w, col.Name)
+		return
+	}
+	qualified(w, col.Function.Schema, col.Function.Name)
+	w.WriteByte('(')
+	c.row(w)
+	w.WriteByte(')')
 }
 
 // find looks a column up.
@@ -123,15 +167,6 @@ func (c *compiler) find(name string) (*Column, error) {
 	}
 	return nil, fault.Newf(fault.UnknownColumn, "Unknown column: %s", name).
 		WithHint("The relation " + c.relation.query().String() + " has no column of that name.")
-}
-
-// label writes a client's own name for a result column.
-func (c *compiler) label(w *strings.Builder, name string) error {
-	if name == "" || len(name) > 63 || !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
-		return invalid("%q cannot name a column of the result", name).WithHint("A name has 1 to 63 bytes; give the column an alias.")
-	}
-	quote(w, name)
-	return nil
 }
 
 // relationOf looks the relation of a query up.

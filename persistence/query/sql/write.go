@@ -2,6 +2,7 @@ package sql
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"fluxbase/persistence/fault"
@@ -93,12 +94,15 @@ func names(columns []*Column) []string {
 }
 
 // Insert compiles an insert or an upsert.
-func Insert(relations Relations, q *query.Insert) (*Plan, error) {
+func Insert(relations Relations, q *query.Insert, o Options) (*Plan, error) {
 	rel, err := writable(relations, q.Into)
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{relation: rel}
+	c := newCompiler(relations, rel, o)
+	if err := c.resolve(q.Returning.Fields); err != nil {
+		return nil, err
+	}
 	plan := &Plan{Rows: q.Returning.Rows}
 	columns, err := c.targets(q.Body, q.Columns, nil)
 	if err != nil {
@@ -267,18 +271,35 @@ func (c *compiler) returning(w *strings.Builder, r query.Returning) error {
 	if !r.Rows {
 		return nil
 	}
+	w.WriteString(" RETURNING ")
+	return c.answer(w, r)
+}
+
+// answer writes the JSON of a written row. It is NULL for a row that lacks the
+// rows which an inner embed wants: the row is written, but not shown.
+func (c *compiler) answer(w *strings.Builder, r query.Returning) error {
 	if r.Truncate < 0 {
 		return invalid("truncate cannot be negative")
 	}
-	w.WriteString(" RETURNING ")
-	if plain(r.Fields, r.Truncate) {
-		w.WriteString("row_to_json(")
-		quote(w, c.relation.Name)
-		w.WriteString(".*)")
+	p, err := c.project(r.Fields, nil, r.Truncate)
+	if err != nil {
+		return err
+	}
+	if p.star != "" {
+		w.WriteString("row_to_json(" + p.star + ")")
 		return nil
 	}
+	if p.grouped {
+		return invalid("the rows of a write cannot be aggregated")
+	}
 	w.WriteString("(SELECT row_to_json(item.*) FROM (SELECT ")
-	if err := c.projection(w, r.Fields, r.Truncate); err != nil {
+	p.columns(w)
+	if p.joins.Len() > 0 {
+		w.WriteString(" FROM (VALUES (1)) AS ")
+		quote(w, c.claim("one"))
+		w.WriteString(p.joins.String())
+	}
+	if err := c.required(w, " WHERE "); err != nil {
 		return err
 	}
 	w.WriteString(") AS item)")
@@ -286,7 +307,7 @@ func (c *compiler) returning(w *strings.Builder, r query.Returning) error {
 }
 
 // Update compiles an update of the rows that match.
-func Update(relations Relations, q *query.Update) (*Plan, error) {
+func Update(relations Relations, q *query.Update, o Options) (*Plan, error) {
 	rel, err := writable(relations, q.Relation)
 	if err != nil {
 		return nil, err
@@ -298,7 +319,10 @@ func Update(relations Relations, q *query.Update) (*Plan, error) {
 	if q.Body.Array {
 		return nil, fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint("An update takes one JSON object.")
 	}
-	c := &compiler{relation: rel}
+	c := newCompiler(relations, rel, o)
+	if err := c.resolve(q.Returning.Fields); err != nil {
+		return nil, err
+	}
 	columns, err := c.targets(q.Body, q.Columns, q.Ignore)
 	if err != nil {
 		return nil, err
@@ -328,7 +352,7 @@ func Update(relations Relations, q *query.Update) (*Plan, error) {
 }
 
 // Delete compiles a deletion of the rows that match.
-func Delete(relations Relations, q *query.Delete) (*Plan, error) {
+func Delete(relations Relations, q *query.Delete, o Options) (*Plan, error) {
 	rel, err := writable(relations, q.From)
 	if err != nil {
 		return nil, err
@@ -337,7 +361,10 @@ func Delete(relations Relations, q *query.Delete) (*Plan, error) {
 		return nil, fault.New(fault.UnfilteredWrite, "Batch delete requires at least one filter").
 			WithHint("Without a filter every row would be deleted. Add one, for example id=eq.1.")
 	}
-	c := &compiler{relation: rel}
+	c := newCompiler(relations, rel, o)
+	if err := c.resolve(q.Returning.Fields); err != nil {
+		return nil, err
+	}
 	var w strings.Builder
 	w.Grow(256)
 	w.WriteString("DELETE FROM ")
@@ -359,38 +386,47 @@ func (c *compiler) change(w *strings.Builder, cond query.Condition, order []quer
 			return nil, err
 		}
 	}
-	if !r.Rows || len(order) == 0 {
-		if !r.Rows && len(order) > 0 {
-			// Nobody sees the order, but its names are still checked.
-			if err := (&compiler{relation: c.relation}).order(&strings.Builder{}, order); err != nil {
-				return nil, err
-			}
+	if !r.Rows && len(order) > 0 {
+		// Nobody sees the order, but its names are still checked.
+		check := *c
+		check.statement = &statement{relations: c.relations, options: c.options}
+		if err := check.order(&strings.Builder{}, order, nil); err != nil {
+			return nil, err
 		}
+	}
+	if !r.Rows || len(order) == 0 {
 		if err := c.returning(w, r); err != nil {
 			return nil, err
 		}
 		return c.finish(plan, w.String())
 	}
-	// The written rows are put in order outside of the write, which is named
-	// after the relation so that columns are written as everywhere else.
+	// The rows are put in order outside of the write, by keys that the write gives.
 	var outer strings.Builder
 	outer.Grow(w.Len() + 256)
-	outer.WriteString("WITH ")
-	quote(&outer, c.relation.Name)
-	outer.WriteString(" AS (")
+	outer.WriteString("WITH page AS (")
 	outer.WriteString(w.String())
 	outer.WriteString(" RETURNING ")
-	quote(&outer, c.relation.Name)
-	outer.WriteString(".*) SELECT row_to_json(page.*) FROM (SELECT ")
-	if err := c.projection(&outer, r.Fields, r.Truncate); err != nil {
+	if err := c.answer(&outer, r); err != nil {
 		return nil, err
 	}
-	outer.WriteString(" FROM ")
-	quote(&outer, c.relation.Name)
-	if err := c.order(&outer, order); err != nil {
-		return nil, err
+	outer.WriteString(" AS item")
+	for i, term := range order {
+		outer.WriteString(", ")
+		if err := c.orderKey(&outer, term); err != nil {
+			return nil, err
+		}
+		outer.WriteString(" AS key_" + strconv.Itoa(i+1))
 	}
-	outer.WriteString(") AS page")
+	outer.WriteString(") SELECT page.item FROM page")
+	for i, term := range order {
+		if i == 0 {
+			outer.WriteString(" ORDER BY ")
+		} else {
+			outer.WriteString(", ")
+		}
+		outer.WriteString("page.key_" + strconv.Itoa(i+1))
+		direction(&outer, term)
+	}
 	return c.finish(plan, outer.String())
 }
 
@@ -425,7 +461,7 @@ func (c *compiler) window(w *strings.Builder, where string, order []query.Order,
 	c.from(w)
 	w.WriteString(" WHERE ")
 	w.WriteString(where)
-	if err := c.order(w, order); err != nil {
+	if err := c.order(w, order, nil); err != nil {
 		return err
 	}
 	if err := c.page(w, page); err != nil {

@@ -1,0 +1,347 @@
+package sql
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"fluxbase/persistence/catalog"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
+)
+
+// embedding is an embed whose relationship is known, with the scope of its rows.
+type embedding struct {
+	*query.Embed
+	inner *compiler
+}
+
+// one tells whether there is at most one embedded row.
+func (e *embedding) one() bool { return e.inner.via.One() }
+
+// resolve finds the relationships of a projection's embeds, nested ones included.
+// It comes before conditions and orders, which may speak of embeds.
+func (c *compiler) resolve(p query.Projection) error {
+	for _, item := range p {
+		e, ok := item.(*query.Embed)
+		if !ok {
+			continue
+		}
+		if c.embedded(e.Label()) != nil {
+			return invalid("select embeds %s twice", e.Label()).WithHint("Give one of the two an alias: other:" + e.Name + "(…).")
+		}
+		via, err := c.relationship(e)
+		if err != nil {
+			return err
+		}
+		rel, ok := c.relations.Relation(via.Schema, via.Name)
+		if !ok {
+			return NotFound(query.Relation{Schema: via.Schema, Name: via.Name})
+		}
+		inner := &compiler{statement: c.statement, relation: rel, parent: c, depth: c.depth + 1, via: via}
+		inner.name = inner.claim(rel.Name + "_" + strconv.Itoa(inner.depth))
+		if via.Junction != nil {
+			inner.junction = inner.claim(via.Junction.Name + "_" + strconv.Itoa(inner.depth))
+		}
+		c.embeds = append(c.embeds, &embedding{Embed: e, inner: inner})
+		if err := inner.resolve(e.Fields); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// embedded finds an embed by its label.
+func (c *compiler) embedded(label string) *embedding {
+	for _, e := range c.embeds {
+		if e.Label() == label {
+			return e
+		}
+	}
+	return nil
+}
+
+// maxName is how many bytes of a name PostgreSQL keeps.
+const maxName = 63
+
+// claim takes a name for something in this scope's FROM. It is the one wanted
+// unless that would hide a name of a scope around it.
+func (c *compiler) claim(wanted string) string {
+	name := cut(wanted, maxName)
+	for n := 2; c.taken(name); n++ {
+		suffix := "_" + strconv.Itoa(n)
+		name = cut(wanted, maxName-len(suffix)) + suffix
+	}
+	c.names = append(c.names, name)
+	return name
+}
+
+func (c *compiler) taken(name string) bool {
+	for ; c != nil; c = c.parent {
+		if slices.Contains(c.names, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// cut shortens a name to so many bytes, at a character's edge.
+func cut(name string, bytes int) string {
+	if len(name) <= bytes {
+		return name
+	}
+	for bytes > 0 && !utf8.RuneStart(name[bytes]) {
+		bytes--
+	}
+	return name[:bytes]
+}
+
+// source writes what stands in the scope's FROM, without laterals.
+func (c *compiler) source(w *strings.Builder) {
+	if c.via == nil {
+		c.from(w)
+		return
+	}
+	if f := c.via.Function; f != nil {
+		qualified(w, f.Schema, f.Name)
+		w.WriteByte('(')
+		c.parent.row(w)
+		w.WriteByte(')')
+	} else {
+		c.from(w)
+	}
+	w.WriteString(" AS ")
+	quote(w, c.name)
+	if j := c.via.Junction; j != nil {
+		w.WriteString(", ")
+		qualified(w, j.Schema, j.Name)
+		w.WriteString(" AS ")
+		quote(w, c.junction)
+	}
+}
+
+// join writes the condition that ties the rows to the parent's row.
+func (c *compiler) join(w *strings.Builder) {
+	equal := func(a string, columns []string, b string, others []string) {
+		for i := range columns {
+			if i > 0 {
+				w.WriteString(" AND ")
+			}
+			qualified(w, a, columns[i])
+			w.WriteString(" = ")
+			qualified(w, b, others[i])
+		}
+	}
+	if j := c.via.Junction; j != nil {
+		equal(c.junction, j.Near.Columns, c.parent.name, c.via.Columns)
+		w.WriteString(" AND ")
+		equal(c.junction, j.Far.Columns, c.name, c.via.Referenced)
+		return
+	}
+	equal(c.name, c.via.Referenced, c.parent.name, c.via.Columns)
+}
+
+// exists writes whether a row has embedded rows that match the embed's conditions.
+func (c *compiler) exists(w *strings.Builder, e *embedding, wanted bool) error {
+	if !wanted {
+		w.WriteString("NOT ")
+	}
+	w.WriteString("EXISTS (SELECT FROM ")
+	e.inner.source(w)
+	if err := e.inner.where(w, e.Where); err != nil {
+		return err
+	}
+	w.WriteByte(')')
+	return nil
+}
+
+// required writes that the embeds which are joined inner have rows. joint stands
+// before each.
+func (c *compiler) required(w *strings.Builder, joint string) error {
+	for _, e := range c.embeds {
+		if !e.Inner {
+			continue
+		}
+		w.WriteString(joint)
+		joint = " AND "
+		if err := c.exists(w, e, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows writes the SELECT of the embedded rows: the projection, in order, the page.
+func (e *embedding) rows(w *strings.Builder, truncate int) (*projection, error) {
+	c := e.inner
+	p, err := c.project(e.Fields, nil, truncate)
+	if err != nil {
+		return nil, err
+	}
+	return p, e.selection(w, p, func() error { p.columns(w); return nil })
+}
+
+// selection writes a SELECT of the embedded rows whose columns are written by
+// another.
+func (e *embedding) selection(w *strings.Builder, p *projection, columns func() error) error {
+	c := e.inner
+	w.WriteString("SELECT ")
+	if err := columns(); err != nil {
+		return err
+	}
+	w.WriteString(" FROM ")
+	c.source(w)
+	w.WriteString(p.joins.String())
+	if err := c.where(w, e.Where); err != nil {
+		return err
+	}
+	p.group(w)
+	if err := c.order(w, e.Order, p); err != nil {
+		return err
+	}
+	page := e.Page
+	if most := c.options.MaxEmbedded; most > 0 && !e.one() && (page.Limit == query.NoLimit || page.Limit > most) {
+		page.Limit = most
+	}
+	if e.one() && (c.via.Function != nil || c.relation.View) && page.Limit == query.NoLimit {
+		// Nothing but the catalogue's word says that there is only one.
+		page.Limit = 1
+	}
+	return c.page(w, page)
+}
+
+// json writes the embed as one value: an object or null, or an array.
+func (e *embedding) json(w *strings.Builder, truncate int) error {
+	if e.one() {
+		w.WriteString("(SELECT row_to_json(item.*) FROM (")
+		if _, err := e.rows(w, truncate); err != nil {
+			return err
+		}
+		w.WriteString(") AS item)")
+		return nil
+	}
+	w.WriteString("array_to_json(ARRAY(SELECT row_to_json(item.*) FROM (")
+	if _, err := e.rows(w, truncate); err != nil {
+		return err
+	}
+	w.WriteString(") AS item))")
+	return nil
+}
+
+// Candidate is one of several relationships that an embed could mean.
+type Candidate struct {
+	Cardinality  string `json:"cardinality"`
+	Embedding    string `json:"embedding"`
+	Relationship string `json:"relationship"`
+}
+
+// relationship finds the one relationship that an embed means.
+func (c *compiler) relationship(e *query.Embed) (*catalog.Relationship, error) {
+	found := c.candidates(e)
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		using := ""
+		if e.Hint != "" {
+			using = " using the hint '" + e.Hint + "'"
+		}
+		return nil, fault.Newf(fault.RelationshipNotFound, "Could not find a relationship between '%s' and '%s' in the schema cache", c.relation.Name, e.Name).
+			WithDetails("Searched for a foreign key relationship between '" + c.relation.Name + "' and '" + e.Name + "'" + using +
+				" in the schema '" + c.relation.Schema + "', but no matches were found.")
+	}
+	details, hints := make([]Candidate, len(found)), make([]string, len(found))
+	for i, r := range found {
+		details[i] = c.candidate(r)
+		by := r.Constraint
+		if r.Junction != nil {
+			by = r.Junction.Name
+			if r.Self {
+				by = r.Junction.Far.Constraint
+			}
+		}
+		hints[i] = "'" + r.Name + "!" + by + "'"
+	}
+	return nil, fault.Newf(fault.AmbiguousRelationship, "Could not embed because more than one relationship was found for '%s' and '%s'", c.relation.Name, e.Name).
+		WithHint("Try changing '" + e.Name + "' to one of the following: " + strings.Join(hints, ", ") + ". Find the desired relationship in the 'details' key.").
+		WithDetails(details)
+}
+
+func (c *compiler) candidate(r *catalog.Relationship) Candidate {
+	list := func(columns []string) string { return "(" + strings.Join(columns, ", ") + ")" }
+	out := Candidate{Cardinality: r.Cardinality.String(), Embedding: c.relation.Name + " with " + r.Name}
+	switch {
+	case r.Function != nil:
+		out.Relationship = r.Function.Name + "(" + c.relation.Name + ")"
+	case r.Junction != nil:
+		out.Relationship = r.Junction.Name + " using " + r.Junction.Near.Constraint + list(r.Junction.Near.Columns) +
+			" and " + r.Junction.Far.Constraint + list(r.Junction.Far.Columns)
+	default:
+		out.Relationship = r.Constraint + " using " + c.relation.Name + list(r.Columns) + " and " + r.Name + list(r.Referenced)
+	}
+	return out
+}
+
+// candidates are the relationships that an embed's name and hint fit. Functions
+// come first: they are made to say which relationship is meant.
+func (c *compiler) candidates(e *query.Embed) []*catalog.Relationship {
+	var functions, found, further []*catalog.Relationship
+	for i := range c.relation.Relationships {
+		r := &c.relation.Relationships[i]
+		switch {
+		case r.Function != nil:
+			if e.Name == r.Function.Name {
+				functions = append(functions, r)
+			}
+		case c.fits(e, r):
+			found = append(found, r)
+		case e.Name == r.Name && r.Junction != nil && (e.Hint == r.Junction.Far.Constraint || isOnly(r.Junction.Far.Columns, e.Hint)):
+			further = append(further, r)
+		}
+	}
+	if len(functions) > 0 {
+		return functions
+	}
+	if len(found) == 0 {
+		found = further
+	}
+	return preferred(preferred(found, func(r *catalog.Relationship) bool { return r.Schema == c.relation.Schema }),
+		// A table with a key to itself means that key before any junction.
+		func(r *catalog.Relationship) bool { return !r.Self || r.Junction == nil })
+}
+
+// preferred keeps those that have a quality, if any has.
+func preferred(list []*catalog.Relationship, quality func(*catalog.Relationship) bool) []*catalog.Relationship {
+	if slices.ContainsFunc(list, quality) {
+		return slices.DeleteFunc(list, func(r *catalog.Relationship) bool { return !quality(r) })
+	}
+	return list
+}
+
+// fits tells whether an embed may mean a relationship. The name is the other
+// relation's, or, where that is a table, the constraint's or that of its only
+// column here. The hint names a constraint, its only column on either side, or a
+// junction. Of the two directions of a table's key to itself, the table's name
+// means the rows that refer to this one, the column's name the row referred to.
+func (c *compiler) fits(e *query.Embed, r *catalog.Relationship) bool {
+	if e.Name == r.Name {
+		if r.Self && r.Junction == nil && !r.Inverse {
+			return false
+		}
+		return e.Hint == "" || e.Hint == r.Constraint || isOnly(r.Columns, e.Hint) && r.Junction == nil ||
+			isOnly(r.Referenced, e.Hint) && r.Junction == nil || r.Junction != nil && e.Hint == r.Junction.Name
+	}
+	if e.Hint != "" || r.Junction != nil || r.OfPartition {
+		return false
+	}
+	if rel, ok := c.relations.Relation(r.Schema, r.Name); !ok || rel.View {
+		return false
+	}
+	if e.Name == r.Constraint {
+		return !r.Self || r.Inverse
+	}
+	return !r.Inverse && isOnly(r.Columns, e.Name)
+}
+
+func isOnly(columns []string, name string) bool { return len(columns) == 1 && columns[0] == name }

@@ -23,6 +23,8 @@ import (
 const (
 	// Changes rings when the change log has grown.
 	Changes = "fluxbase_changes"
+	// Messages rings when the database sends messages to channels.
+	Messages = "fluxbase_messages"
 	// Schema rings when tables, policies or grants have changed.
 	Schema = "fluxbase_schema"
 	// Revocations rings when a user, session or token was revoked.

@@ -10,6 +10,7 @@ import (
 
 	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
+	"fluxbase/actors/relay"
 	"fluxbase/actors/tenant"
 	"fluxbase/listeners"
 	"fluxbase/persistence/db"
@@ -33,7 +34,7 @@ func (s *Server) openBells(context.Context) error {
 	}
 	s.listener = listeners.Listen(listeners.Options{
 		URL:      address,
-		Channels: []string{listeners.Changes, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members, tenancy.Channel},
+		Channels: []string{listeners.Changes, listeners.Messages, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members, tenancy.Channel},
 		Logger:   s.options.Logger,
 	}, listeners.Handler{
 		Up: func() {
@@ -41,6 +42,7 @@ func (s *Server) openBells(context.Context) error {
 			s.revoked.ListenerUp()
 			s.tenants.directory.Refresh()
 			s.tellFeeds(feed.ListenerUp{})
+			s.tellAttendants(relay.Rung{})
 			s.reload(reloadKeys{}, reloadSchema{})
 		},
 		Down: func(error) {
@@ -57,6 +59,8 @@ func (s *Server) rang(channel, payload string) {
 	switch channel {
 	case listeners.Changes:
 		s.tellFeeds(feed.Rung{})
+	case listeners.Messages:
+		s.tellAttendants(relay.Rung{})
 	case listeners.Schema:
 		s.reload(reloadSchema{})
 	case listeners.Keys:

@@ -8,6 +8,7 @@ import (
 	"fluxbase/actors/connection"
 	"fluxbase/actors/kernel"
 	"fluxbase/actors/presence"
+	"fluxbase/actors/relay"
 	"fluxbase/actors/revocation"
 	"fluxbase/transport/realtime"
 )
@@ -34,6 +35,7 @@ func (s *Server) openSockets(context.Context) error {
 	if s.sockets.channels, err = s.system.Spawn(channel.RouterProps(s.placement, s.members)); err != nil {
 		return err
 	}
+	relay.RegisterHome(s.placement, relay.Options{Source: s.relayed, Channels: s.sockets.channels})
 	if s.sockets.presence, err = s.system.Spawn(presence.RouterProps(s.placement, s.members)); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fluxbase/cmd/fluxbase/config"
@@ -36,6 +37,8 @@ type Server struct {
 	bells
 	sockets
 	front
+	// relaying: relays of tenants may begin.
+	relaying atomic.Bool
 
 	// composed guards what is read while compose still runs.
 	composed sync.Mutex
@@ -82,6 +85,7 @@ func (s *Server) compose(ctx context.Context) error {
 		s.openBells,
 		s.openSockets,
 		s.joinCluster,
+		s.openRelays,
 		s.openFront,
 		s.publish,
 	} {

@@ -25,6 +25,8 @@ type tenantParts struct {
 	database *db.Database
 	feed     kernel.Ref
 	messages *message.Store
+	// attendant of the tenant's relay; zero when its database is another's.
+	attendant kernel.Ref
 }
 
 // tenants is the directory in the form that transport asks for.
@@ -106,6 +108,9 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		return nil, closing, err
 	}
 	if err = s.openFeed(ctx, p, database, spawn); err != nil {
+		return nil, closing, err
+	}
+	if err = s.openMessages(p, info, spawn); err != nil {
 		return nil, closing, err
 	}
 	people := identity.Options{

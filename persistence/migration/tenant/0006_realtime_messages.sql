@@ -41,10 +41,10 @@ END $$;
 
 ALTER TABLE realtime.messages ENABLE ROW LEVEL SECURITY;
 
--- How far messages have been sent, and by whom: who sends them takes the next
--- number, and whoever had a lower one writes here no more. epoch is that of the
+-- How far messages have been relayed to their channels, and by whom: who relays them
+-- takes the next number, and whoever had a lower one writes here no more. epoch is that of the
 -- change log: when it is another one, this is a copy or a restored database, and
--- sending begins with what comes.
+-- relaying begins with what comes.
 CREATE TABLE realtime.message_relay (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   home      bigint  NOT NULL DEFAULT 0,
@@ -70,12 +70,15 @@ RETURN nullif(current_setting('realtime.topic', true), '');
 -- +goose StatementEnd
 COMMENT ON FUNCTION realtime.topic() IS 'The channel that is being asked for, in policies on realtime.messages.';
 
--- Rings for messages that were sent. Trials ring nothing: they are undone.
+-- Rings for messages that were sent: one transaction at a time, as
+-- realtime.ring_doorbell() does for changes. Trials ring nothing: they are undone.
 -- +goose StatementBegin
 CREATE FUNCTION realtime.message_sent() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-  PERFORM realtime.ring_doorbell();
+  IF pg_try_advisory_xact_lock(7310868735490452) THEN
+    PERFORM pg_notify('fluxbase_messages', '');
+  END IF;
   RETURN NULL;
 END $$;
 -- +goose StatementEnd

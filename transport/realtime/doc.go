@@ -1,6 +1,8 @@
 // Package realtime is the WebSocket door of the server: it turns sockets into
 // connection actors, what clients send into messages, and events into frames of
-// the native dialect; and it serves the HTTP endpoints beside it.
+// the dialect that the client speaks: the native one at /realtime (native.go,
+// codec.go), or Phoenix at /realtime/v1/websocket (phoenix*.go). It also serves the
+// HTTP endpoints beside them.
 //
 // Reading: one goroutine per connection waits for its socket to be readable and
 // holds no buffer while it waits; a buffer comes from a pool when there is

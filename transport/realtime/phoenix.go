@@ -67,6 +67,7 @@ const (
 	phoenixLeaveEvent     = "phx_leave"
 	phoenixReplyEvent     = "phx_reply"
 	phoenixCloseEvent     = "phx_close"
+	phoenixErrorEvent     = "phx_error"
 	phoenixHeartbeatEvent = "heartbeat"
 	phoenixTokenEvent     = "access_token"
 	phoenixBroadcastEvent = "broadcast"

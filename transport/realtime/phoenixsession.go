@@ -9,6 +9,7 @@ import (
 
 	"fluxbase/actors/connection"
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/route"
 )
 
 // Bounds of one topic: messages that wait for its join, and messages whose answers
@@ -115,6 +116,11 @@ func (s *phoenixSession) system(t *phoenixTopic, extension string, code fault.Co
 
 func (s *phoenixSession) closed(t *phoenixTopic) {
 	s.send(t.join.joinRef, t.join.joinRef, t.join.topic, phoenixCloseEvent, `{}`)
+}
+
+// failed lets the client join again.
+func (s *phoenixSession) failed(t *phoenixTopic) {
+	s.send(t.join.joinRef, t.join.joinRef, t.join.topic, phoenixErrorEvent, `{}`)
 }
 
 // onTopic does something that only a joined topic can do. What comes too early waits;
@@ -246,14 +252,19 @@ func (s *phoenixSession) abandon(t *phoenixTopic, code fault.Code, message strin
 	}
 }
 
-// end tells the client that a topic is over, and why.
+// end tells the client that a topic is over, and why. It joins again unless it may
+// not.
 func (s *phoenixSession) end(t *phoenixTopic, code fault.Code, message string) {
 	if !t.joined {
 		s.abandon(t, code, message)
 		return
 	}
 	s.system(t, "system", code, message)
-	s.closed(t)
+	if status := route.Status(code); status == 401 || status == 403 {
+		s.closed(t)
+	} else {
+		s.failed(t)
+	}
 	s.drop(t)
 }
 

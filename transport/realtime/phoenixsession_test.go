@@ -143,6 +143,11 @@ func TestPhoenixSession(t *testing.T) {
 		{connection.Refused{Channel: "room", Code: fault.MessagesLost, Message: "gap"}, `["1",null,"realtime:room","system",{"extension":"system","status":"error","message":"gap","channel":"room","code":"MESSAGES_LOST"}]`},
 		{connection.Refused{Channel: "room", Private: true, Code: fault.MessagesLost, Message: "gap"}, ``},
 		{connection.TokenUpdated{}, ``},
+		// A channel that fails can be joined again.
+		{connection.Refused{Channel: "room", Ended: true, Code: fault.Timeout, Message: "late"}, `["1",null,"realtime:room","system",{"extension":"system","status":"error","message":"late","channel":"room","code":"TIMEOUT"}]` + "\n" +
+			`["1","1","realtime:room","phx_error",{}]` + "\nleave room private false"},
+		{`["1","1","realtime:room","phx_join",{"config":{}}]`, `join room private false presences false codec phoenix2`},
+		{room, `["1","1","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
 		// A second join closes the first.
 		{`["8","8","realtime:room","phx_join",{"config":{"private":"true"}}]`, `["1","1","realtime:room","phx_close",{}]` + "\nleave room private false\njoin room private true presences false codec phoenix2"},
 		{room, ``},

@@ -234,6 +234,24 @@ func TestThreeNodes(t *testing.T) {
 	}
 }
 
+// TestCrash: what a node that crashed had leaves as soon as the node is known to be
+// gone, and does not linger.
+func TestCrash(t *testing.T) {
+	c := kerneltest.New(t)
+	a, b := c.Join("a"), c.Join("b")
+	nodes := map[kernel.NodeID]*kerneltest.Node{"a": a, "b": b}
+	limits := Limits{Grace: time.Hour}
+	routers := map[kernel.NodeID]kernel.Ref{"a": router(t, a, limits), "b": router(t, b, limits)}
+	home := a.Home(Kind, lobby.String())
+	other := map[kernel.NodeID]kernel.NodeID{"a": "b", "b": "a"}[home]
+	ann, ben := enter(t, nodes[home], routers[home]), enter(t, nodes[other], routers[other])
+	ann.watch()
+	ben.track("ben", "1")
+	ann.sees(`{"ben":[1]}`)
+	c.Crash(other)
+	ann.sees(`{}`)
+}
+
 // watchHolding signals each state that a home holds since its connection was cut.
 func watchHolding(c *kerneltest.Cluster) <-chan struct{} {
 	held := make(chan struct{}, 16)

@@ -35,6 +35,7 @@ type Node struct {
 	cluster *Cluster
 	id      kernel.NodeID
 	homes   *kernel.Homes
+	mute    atomic.Bool // crashed: what it does while it ends reaches nobody
 
 	mu       sync.Mutex
 	services map[string]kernel.Ref
@@ -77,6 +78,14 @@ func (c *Cluster) Kill(id kernel.NodeID) {
 		c.t.Errorf("node %s: %v", id, err)
 	}
 	c.changed()
+}
+
+// Crash is Kill of a node that has no time to tell the others anything.
+func (c *Cluster) Crash(id kernel.NodeID) {
+	if n := c.node(id); n != nil {
+		n.mute.Store(true)
+	}
+	c.Kill(id)
 }
 
 // Lose drops the told messages that f chooses; nil drops none.
@@ -156,7 +165,7 @@ func (n *Node) RegisterService(name string, r kernel.Ref) {
 // Tell implements kernel.Placement.
 func (n *Node) Tell(to kernel.NodeID, service string, msg kernel.Wire) error {
 	target := n.cluster.node(to)
-	if target == nil {
+	if target == nil || n.mute.Load() {
 		return fault.Newf(fault.ServiceUnavailable, "node %s is gone", to)
 	}
 	n.cluster.mu.Lock()
@@ -221,6 +230,9 @@ func (n *Node) AskHome(ctx context.Context, kind, key string, msg kernel.Wire) (
 }
 
 func (n *Node) ask(ctx context.Context, to kernel.NodeID, kind, key string, msg kernel.Wire) (kernel.Wire, error) {
+	if n.mute.Load() {
+		return nil, fault.New(fault.Canceled, "this node has crashed")
+	}
 	target := n.cluster.node(to)
 	if target == nil {
 		return nil, fault.New(fault.ServiceUnavailable, "no such node")

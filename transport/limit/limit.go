@@ -160,11 +160,11 @@ func subject(key Key, r *route.Request) string {
 			return "token/" + base64.RawURLEncoding.EncodeToString(sum[:])
 		}
 	}
-	return "ip/" + network(r.Address())
+	return "ip/" + Network(r.Address())
 }
 
-// network is the address as far as it names a customer.
-func network(a netip.Addr) string {
+// Network is an address as far as it names a customer.
+func Network(a netip.Addr) string {
 	if a.Is6() && !a.Is4In6() {
 		if p, err := a.WithZone("").Prefix(64); err == nil {
 			return p.String()

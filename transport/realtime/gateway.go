@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,16 +9,15 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-	"golang.org/x/time/rate"
-
 	"fluxbase/actors/channel"
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/budget"
 	"fluxbase/transport/route"
+	"github.com/google/uuid"
 )
 
 // Options are what a Gateway needs. Zero numbers and durations mean the default.
@@ -54,12 +52,9 @@ type Options struct {
 	PingEvery, PongTimeout time.Duration
 	// MessageBytes bounds a client's message; default 512 KB.
 	MessageBytes int
-	// MessagesPerSecond bounds a client's messages, after MessageBurst at once
-	// (default twice as many); JoinsPerSecond bounds its subscriptions, after
-	// twice as many at once. What is beyond is refused. 0 for no bound.
-	MessagesPerSecond, MessageBurst int
-	JoinsPerSecond                  int
-	Logger                          *slog.Logger
+	// Limits bound how fast clients may send. What is beyond is refused.
+	Limits budget.Limits
+	Logger *slog.Logger
 }
 
 // Tokens tells who a token is.
@@ -102,6 +97,7 @@ type Gateway struct {
 	loops   []loop
 	next    atomic.Uint32
 	wheel   *wheel
+	ledger  *budget.Ledger
 	sockets atomic.Int64 // open ones
 }
 
@@ -115,7 +111,7 @@ type loop struct {
 func Start(o Options) *Gateway {
 	o = o.orDefault()
 	g := &Gateway{
-		o: o, wheel: startWheel(o.PingEvery),
+		o: o, wheel: startWheel(o.PingEvery), ledger: budget.NewLedger(o.Limits),
 		limits: outboxLimits{bytes: o.QueueBytes, count: o.QueueMessages, timeout: o.WriteTimeout},
 	}
 	for range o.Writers {
@@ -191,17 +187,14 @@ type peer struct {
 // behind its request. It returns when a poller has the socket, or it has ended.
 func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 	l := g.loops[g.next.Add(1)%uint32(len(g.loops))]
-	k := &socket{gateway: g, parser: p.parser, tenant: p.tenant, decoder: decoder{limit: g.o.MessageBytes}}
+	k := &socket{
+		gateway: g, parser: p.parser, tenant: p.tenant, decoder: decoder{limit: g.o.MessageBytes},
+		client: budget.Client{Tenant: p.caller.Tenant, User: p.caller.UserID, IP: p.ip},
+	}
 	k.out = outbox{wire: &k.link, writer: l.writer, limits: &g.limits, closer: p.parser}
 	if l.poller == nil || l.poller.adopt(conn, k) != nil {
 		k.conn = conn
 		k.out.wire = &plain{conn: conn, out: &k.out}
-	}
-	if n := g.o.MessagesPerSecond; n > 0 {
-		k.messages = rate.NewLimiter(rate.Limit(n), cmp.Or(g.o.MessageBurst, 2*n))
-	}
-	if n := g.o.JoinsPerSecond; n > 0 {
-		k.joins = rate.NewLimiter(rate.Limit(n), 2*n)
 	}
 	k.heard.Store(time.Now().UnixNano())
 	g.sockets.Add(1)

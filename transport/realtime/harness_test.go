@@ -48,7 +48,7 @@ func startNode(t testing.TB, o nodeOptions) *node {
 	n.system = kernel.NewSystem(kernel.SystemOptions{Name: "test"})
 	alone := kernel.Standalone(n.system)
 	channel.RegisterHome(alone, channel.HistoryLimits{})
-	presence.RegisterHome(alone, alone, presence.Limits{})
+	presence.RegisterHome(alone, alone, presence.Limits{Grace: 10 * time.Millisecond})
 	spawn := func(p kernel.Props) kernel.Ref {
 		ref, err := n.system.Spawn(p)
 		if err != nil {

@@ -68,11 +68,16 @@ func refuse(code fault.Code, message string, m *incoming) connection.Refuse {
 	return connection.Refuse{Refused: r}
 }
 
-func (native) refuse(_ byte, payload []byte, code fault.Code, message string) any {
+func (native) refuse(_ byte, payload []byte, f *fault.Fault) any {
 	var m incoming
 	// What cannot be read has no ids to repeat.
 	_ = json.Unmarshal(payload, &m)
-	return refuse(code, message, &m)
+	r := refuse(f.Code, f.Message, &m)
+	if len(f.Fields) > 0 {
+		// Fields that are no JSON are left out: the code says what matters.
+		r.Refused.Payload, _ = json.Marshal(f.Fields)
+	}
+	return r
 }
 
 // parse turns a client's message into one for its connection actor; nil for

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fluxbase/transport/budget"
 	"github.com/coder/websocket"
 )
 
@@ -150,7 +151,7 @@ func TestPhoenixExpiry(t *testing.T) {
 }
 
 func TestPhoenixLimits(t *testing.T) {
-	n := startNode(t, nodeOptions{gateway: Options{JoinsPerSecond: 1}})
+	n := startNode(t, nodeOptions{gateway: Options{Limits: budget.Limits{Connection: budget.Rates{Joins: 1}}}})
 	c := n.dialPhoenix("apikey=user:ann&vsn=2.0.0")
 	for _, ref := range []string{"1", "2"} {
 		c.send(`[%[1]q,%[1]q,"realtime:room%[1]s","phx_join",{"config":{}}]`, ref)

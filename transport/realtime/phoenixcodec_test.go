@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fluxbase/actors/delivery"
+	"fluxbase/persistence/fault"
 )
 
 func TestPhoenixFrames(t *testing.T) {
@@ -173,6 +174,6 @@ func FuzzPhoenix(f *testing.F) {
 			t.Fatal("no message")
 		}
 		p.turn(p.session.Hear(msg))
-		p.turn(p.session.Hear(p.dialect.refuse(opcode, []byte(in), "X", "y")))
+		p.turn(p.session.Hear(p.dialect.refuse(opcode, []byte(in), fault.New("X", "y"))))
 	})
 }

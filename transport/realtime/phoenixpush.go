@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"fluxbase/actors/connection"
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/budget"
 )
 
 // Kinds of binary frames, and the encodings of the contents of the last two.
@@ -78,16 +80,21 @@ func (m phoenixJoin) judged(r connection.RefreshToken) any {
 	return m
 }
 
-func (phoenixJoin) joins() bool { return true }
+func (phoenixJoin) counts() budget.Resource { return budget.Joins }
+
+func (phoenixPresence) counts() budget.Resource { return budget.Presences }
 
 func (h phoenixHead) refusal(code fault.Code, format string, args ...any) phoenixRefusal {
 	return phoenixRefusal{phoenixHead: h, code: code, message: fmt.Sprintf(format, args...)}
 }
 
-func (p phoenix) refuse(opcode byte, payload []byte, code fault.Code, message string) any {
+func (p phoenix) refuse(opcode byte, payload []byte, f *fault.Fault) any {
 	// What cannot be read has no references to repeat.
 	head, _, _ := p.head(opcode, payload)
-	return head.refusal(code, "%s", message)
+	if f.RetryAfter > 0 {
+		return head.refusal(f.Code, "%s, try again in %v", f.Message, f.RetryAfter.Round(time.Millisecond))
+	}
+	return head.refusal(f.Code, "%s", f.Message)
 }
 
 // parse turns a client's message into one for its session.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"fluxbase/actors/channel"
@@ -11,6 +12,7 @@ import (
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/message"
+	"fluxbase/transport/budget"
 	"fluxbase/transport/route"
 )
 
@@ -38,6 +40,9 @@ type broadcastView struct {
 
 func (g *Gateway) broadcast(r *route.Request) error {
 	if err := g.enabled(); err != nil {
+		return err
+	}
+	if err := g.charge(r, 1); err != nil {
 		return err
 	}
 	var body broadcastBody
@@ -73,6 +78,23 @@ func (g *Gateway) broadcast(r *route.Request) error {
 	return r.JSON(200, broadcastView{
 		Success: true, Channel: body.Channel, Recipients: published.Recipients, Epoch: published.Epoch, Offset: published.Offset,
 	})
+}
+
+// charge takes what a request with messages costs from the budgets that it shares
+// with the sockets of its user, address and tenant.
+func (g *Gateway) charge(r *route.Request, messages int) error {
+	c := r.Caller()
+	account := g.ledger.Open(budget.Client{Tenant: c.Tenant, User: c.UserID, IP: r.IP()})
+	defer g.ledger.Close(account)
+	now := time.Now()
+	f := account.Take(budget.Messages, messages, now)
+	if f == nil {
+		f = account.Take(budget.Bytes, len(r.Body()), now)
+	}
+	if f != nil {
+		return f.WithRetryAfter(max(f.RetryAfter, time.Second)) // the header counts in seconds
+	}
+	return nil
 }
 
 // publish sends a message of somebody who has no socket, if he may. A message with

@@ -16,6 +16,7 @@ import (
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
+	"fluxbase/transport/budget"
 )
 
 func TestMain(m *testing.M) {
@@ -267,20 +268,48 @@ func TestLimits(t *testing.T) {
 }
 
 func TestRates(t *testing.T) {
-	n := startNode(t, nodeOptions{gateway: Options{MessagesPerSecond: 1, MessageBurst: 3, JoinsPerSecond: 1}})
+	n := startNode(t, nodeOptions{gateway: Options{Limits: budget.Limits{Connection: budget.Rates{Messages: 1, MessageBurst: 3, Joins: 1}}}})
 	c := n.dial("")
 	for i := range 2 {
 		c.send(`{"type":"subscribe","channel":"broadcast:%d"}`, i)
 		c.expect(`{"type":"ack"}`)
 	}
 	c.send(`{"type":"subscribe","channel":"broadcast:2"}`)
-	c.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many subscriptions at once on this connection","channel":"broadcast:2"}`)
+	c.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many subscriptions at once on this connection","channel":"broadcast:2","payload":{"limit":"realtime.limits.joins_per_second"}}`)
 	c.send(`{"type":"broadcast","channel":"broadcast:0","messageId":"m"}`)
 	c.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many messages on this connection","channel":"broadcast:0","messageId":"m","status":"error"}`)
 	// The socket stays open and serves again when the time has come.
 	time.Sleep(1100 * time.Millisecond)
 	c.send(`{"type":"broadcast","channel":"broadcast:0","messageId":"m"}`)
 	c.await(`{"type":"ack","messageId":"m","status":"ok"}`)
+}
+
+// TestSharedRates: what several sockets and requests share is bound for all of them
+// together, and no other is.
+func TestSharedRates(t *testing.T) {
+	n := startNode(t, nodeOptions{gateway: Options{Limits: budget.Limits{
+		User: budget.Rates{Messages: 0.001}, Tenant: budget.Rates{Presences: 0.001, Bytes: 0.001},
+	}}})
+	ann, again, ben := n.dial("?token=user:ann"), n.dial("?token=user:ann"), n.dial("?token=user:ben")
+	ann.send(`{"type":"heartbeat"}`)
+	ann.send(`{"type":"subscribe","channel":"broadcast:a"}`)
+	ann.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many messages of this user","payload":{"limit":"realtime.limits.user.messages_per_second"}}`)
+	again.send(`{"type":"subscribe","channel":"broadcast:a"}`)
+	again.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED"}`)
+	ben.send(`{"type":"subscribe","channel":"broadcast:a"}`)
+	ben.expect(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many bytes of this tenant","payload":{"limit":"realtime.limits.tenant.bytes_per_second"}}`)
+}
+
+// TestPresenceRate: a client may set its states up at once, and change them as often
+// as the rate says.
+func TestPresenceRate(t *testing.T) {
+	n := startNode(t, nodeOptions{gateway: Options{Limits: budget.Limits{Connection: budget.Rates{Presences: 5. / 30}}}})
+	c := n.dial("")
+	for i := range 5 {
+		c.send(`{"type":"presence","channel":"presence:r","event":"track","payload":{"key":"k","state":%d}}`, i)
+	}
+	c.send(`{"type":"presence","channel":"presence:r","event":"untrack","payload":{"key":"k"}}`)
+	c.await(`{"type":"error","code":"RATE_LIMIT_EXCEEDED","error":"too many presence messages on this connection","channel":"presence:r"}`)
 }
 
 func TestAdminsSeeConnections(t *testing.T) {

@@ -7,12 +7,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/budget"
+)
+
+// A client may send patience messages in a row that are refused for their rate; it
+// waits refusalPause behind each of those that follow.
+const (
+	patience     = 64
+	refusalPause = 5 * time.Millisecond
 )
 
 // parser turns messages of one wire dialect into messages of actors/connection.
@@ -20,11 +26,11 @@ type parser interface {
 	connection.Dialect
 	// parse never fails: what it does not understand becomes a message by which the
 	// connection refuses it. The opcode is that of text or binary messages; text is
-	// UTF-8. A nil needs no answer; see also tokenMessage and joinMessage.
+	// UTF-8. A nil needs no answer; see also tokenMessage and countedMessage.
 	parse(opcode byte, payload []byte) any
 	// refuse is parse for a message that is not to be done; the answer says which
 	// one it was.
-	refuse(opcode byte, payload []byte, code fault.Code, message string) any
+	refuse(opcode byte, payload []byte, f *fault.Fault) any
 	// ping is sent every turn of the wheel: a client that is there answers it.
 	ping() *delivery.Frame
 	// heartbeat is sent every second turn of the wheel; nil for none.
@@ -40,8 +46,8 @@ type tokenMessage interface {
 	judged(connection.RefreshToken) any
 }
 
-// joinMessage is a message that counts as a join.
-type joinMessage interface{ joins() bool }
+// countedMessage is a message that counts as more than a message.
+type countedMessage interface{ counts() budget.Resource }
 
 // accessToken is a client's wish to act under another token.
 type accessToken struct{ token string }
@@ -60,9 +66,11 @@ type socket struct {
 	decoder decoder
 	actor   kernel.Ref // zero when the connection was not admitted
 	tenant  string     // as the client named it
-	// messages and joins are nil without a limit.
-	messages, joins *rate.Limiter
-	release         func() // of the tenant's services; nil for nothing
+	// client is whose account is charged; it is opened for the first message.
+	client  budget.Client
+	account *budget.Account
+	refused int    // messages in a row that the account refused
+	release func() // of the tenant's services; nil for nothing
 
 	work        func()       // to be done before more is read; nil for nothing
 	deaf        bool         // what is read is thrown away: the client broke the protocol
@@ -161,13 +169,21 @@ func (k *socket) message(opcode byte, payload []byte) {
 	if k.actor.IsZero() {
 		return
 	}
-	if k.messages != nil && !k.messages.Allow() {
-		k.tell(k.parser.refuse(opcode, payload, fault.RateLimitExceeded, "too many messages on this connection"))
+	if k.account == nil {
+		k.account = k.gateway.ledger.OpenConnection(k.client)
+	}
+	now := time.Now()
+	if f := k.account.TakeMessage(len(payload), now); f != nil {
+		k.tell(k.parser.refuse(opcode, payload, f))
+		k.slowDown()
 		return
 	}
+	k.refused = 0
 	msg := k.parser.parse(opcode, payload)
-	if joins(msg) && k.joins != nil && !k.joins.Allow() {
-		msg = k.parser.refuse(opcode, payload, fault.RateLimitExceeded, "too many subscriptions at once on this connection")
+	if r, ok := counted(msg); ok {
+		if f := k.account.Take(r, 1, now); f != nil {
+			msg = k.parser.refuse(opcode, payload, f)
+		}
 	}
 	if m, ok := msg.(tokenMessage); ok && m.shown() != "" {
 		k.hold(func() { k.tell(m.judged(k.verify(m.shown()))) })
@@ -178,15 +194,25 @@ func (k *socket) message(opcode byte, payload []byte) {
 	}
 }
 
-// joins tells whether a message counts as a join.
-func joins(msg any) bool {
+// slowDown makes a client that goes on sending what is refused wait, so that to
+// refuse it costs the others little.
+func (k *socket) slowDown() {
+	if k.refused++; k.refused > patience && k.work == nil {
+		k.hold(func() { time.Sleep(refusalPause) })
+	}
+}
+
+// counted is what a message counts as besides a message.
+func counted(msg any) (r budget.Resource, ok bool) {
 	switch m := msg.(type) {
 	case connection.SubscribeTable, connection.SubscribeChannel:
-		return true
-	case joinMessage:
-		return m.joins()
+		return budget.Joins, true
+	case connection.Track, connection.Untrack:
+		return budget.Presences, true
+	case countedMessage:
+		return m.counts(), true
 	}
-	return false
+	return 0, false
 }
 
 // verify checks a new token while the socket is on hold: what the client sends
@@ -197,6 +223,10 @@ func (k *socket) verify(token string) connection.RefreshToken {
 	c, err := k.gateway.o.Tokens.VerifyToken(ctx, token)
 	if err == nil {
 		_, c, err = k.gateway.o.Tenants.Resolve(ctx, c, k.tenant)
+	}
+	if err == nil && c.UserID != k.client.User {
+		k.client.User = c.UserID
+		k.account = k.gateway.ledger.Rename(k.account, k.client)
 	}
 	return connection.RefreshToken{Caller: c, Err: err}
 }
@@ -254,6 +284,7 @@ func (k *socket) end() {
 	}
 	k.out.abort()
 	k.gateway.wheel.remove(k)
+	k.gateway.ledger.Close(k.account)
 	if !k.actor.IsZero() && k.actor.Tell(connection.Disconnected{Left: k.left, Slow: k.out.cutFor()}) != nil {
 		k.actor.Stop()
 	}

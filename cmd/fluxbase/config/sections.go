@@ -41,16 +41,31 @@ type RealtimeLimits struct {
 	MaxChannels        int   `key:"max_channels" default:"100"`
 	MaxPresencePerRoom int   `key:"max_presence_per_room" default:"1000"`
 	MaxPresenceBytes   Bytes `key:"max_presence_bytes" default:"16KB"`
-	// MessagesPerSecond is 0 for no limit, and MessageBurst for twice that. What
-	// is beyond is refused with RATE_LIMIT_EXCEEDED.
-	MessagesPerSecond    int           `key:"messages_per_second" default:"0"`
+	// The rates of one connection; 0 for none. Twice as much may come at once, of
+	// messages also MessageBurst unless it is 0. What is beyond is refused with
+	// RATE_LIMIT_EXCEEDED. The rates of User, IP and Tenant hold for all their
+	// connections and requests on one node together.
+	MessagesPerSecond    float64       `key:"messages_per_second" default:"0"`
 	MessageBurst         int           `key:"message_burst" default:"0"`
-	JoinsPerSecond       int           `key:"joins_per_second" default:"100"`
+	JoinsPerSecond       float64       `key:"joins_per_second" default:"100"`
+	PresencePerSecond    float64       `key:"presence_per_second" default:"20"`
+	BytesPerSecond       Bytes         `key:"bytes_per_second" default:"0"`
+	User                 RealtimeRates `key:"user"`
+	IP                   RealtimeRates `key:"ip"`
+	Tenant               RealtimeRates `key:"tenant"`
 	HandshakeTimeout     time.Duration `key:"handshake_timeout" default:"10s"`
 	HeartbeatInterval    time.Duration `key:"heartbeat_interval" default:"30s"`
 	HeartbeatTimeout     time.Duration `key:"heartbeat_timeout" default:"60s"`
 	ChannelHistoryLength int           `key:"channel_history_length" default:"1000"`
 	ChannelHistoryTTL    time.Duration `key:"channel_history_ttl" default:"5m"`
+}
+
+// RealtimeRates bound what comes from one source; 0 for no bound.
+type RealtimeRates struct {
+	MessagesPerSecond float64 `key:"messages_per_second" default:"0"`
+	JoinsPerSecond    float64 `key:"joins_per_second" default:"0"`
+	PresencePerSecond float64 `key:"presence_per_second" default:"0"`
+	BytesPerSecond    Bytes   `key:"bytes_per_second" default:"0"`
 }
 
 // Storage is the object store.

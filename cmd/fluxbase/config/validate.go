@@ -233,6 +233,15 @@ func (v *violations) numbers(c *Config) {
 			v.add(d.path, "must be more than 0")
 		}
 	}
+	limits := c.Realtime.Limits
+	own := RealtimeRates{limits.MessagesPerSecond, limits.JoinsPerSecond, limits.PresencePerSecond, limits.BytesPerSecond}
+	for path, r := range map[string]RealtimeRates{"": own, "user.": limits.User, "ip.": limits.IP, "tenant.": limits.Tenant} {
+		for key, rate := range map[string]float64{"messages": r.MessagesPerSecond, "joins": r.JoinsPerSecond, "presence": r.PresencePerSecond} {
+			if !(rate >= 0) {
+				v.add("realtime.limits."+path+key+"_per_second", "must not be below 0")
+			}
+		}
+	}
 	if c.Realtime.PresenceGrace < 0 {
 		v.add("realtime.presence_grace", "must not be below 0")
 	}

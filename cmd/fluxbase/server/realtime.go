@@ -10,6 +10,8 @@ import (
 	"fluxbase/actors/presence"
 	"fluxbase/actors/relay"
 	"fluxbase/actors/revocation"
+	"fluxbase/cmd/fluxbase/config"
+	"fluxbase/transport/budget"
 	"fluxbase/transport/realtime"
 )
 
@@ -53,23 +55,21 @@ func (s *Server) openSockets(context.Context) error {
 	// A full mailbox has a Recheck in it already.
 	unwatch := s.revoked.Watch(func(revocation.Revoked) { _ = s.directory.Tell(connection.Recheck{}) })
 	gateway := realtime.Start(realtime.Options{
-		Directory:         s.directory,
-		Channels:          s.sockets.channels,
-		Tenants:           s.tenants,
-		Tokens:            s.verifier,
-		Services:          s.servicesOf,
-		PrivateOnly:       c.PrivateOnly,
-		Disabled:          !s.realtimeServed(),
-		QueueBytes:        int(c.ClientQueueBytes),
-		QueueMessages:     c.ClientMessageQueueSize,
-		WriteTimeout:      c.WriteTimeout,
-		PingEvery:         c.Limits.HeartbeatInterval / 2,
-		PongTimeout:       c.Limits.HeartbeatTimeout,
-		MessageBytes:      int(c.MaxFrameBytes),
-		MessagesPerSecond: c.Limits.MessagesPerSecond,
-		MessageBurst:      c.Limits.MessageBurst,
-		JoinsPerSecond:    c.Limits.JoinsPerSecond,
-		Logger:            s.options.Logger,
+		Directory:     s.directory,
+		Channels:      s.sockets.channels,
+		Tenants:       s.tenants,
+		Tokens:        s.verifier,
+		Services:      s.servicesOf,
+		PrivateOnly:   c.PrivateOnly,
+		Disabled:      !s.realtimeServed(),
+		QueueBytes:    int(c.ClientQueueBytes),
+		QueueMessages: c.ClientMessageQueueSize,
+		WriteTimeout:  c.WriteTimeout,
+		PingEvery:     c.Limits.HeartbeatInterval / 2,
+		PongTimeout:   c.Limits.HeartbeatTimeout,
+		MessageBytes:  int(c.MaxFrameBytes),
+		Limits:        clientRates(c.Limits),
+		Logger:        s.options.Logger,
 	})
 	s.composed.Lock()
 	s.gateway = gateway
@@ -101,4 +101,19 @@ func (s *Server) servicesOf(ctx context.Context, id string) (connection.Services
 		Messages: t.Parts.messages,
 		Hold:     t.Hold,
 	}, nil
+}
+
+// clientRates are the configured rates of those who use the sockets.
+func clientRates(c config.RealtimeLimits) budget.Limits {
+	rates := func(r config.RealtimeRates) budget.Rates {
+		return budget.Rates{
+			Messages: r.MessagesPerSecond, Joins: r.JoinsPerSecond, Presences: r.PresencePerSecond, Bytes: float64(r.BytesPerSecond),
+		}
+	}
+	connection := rates(config.RealtimeRates{
+		MessagesPerSecond: c.MessagesPerSecond, JoinsPerSecond: c.JoinsPerSecond,
+		PresencePerSecond: c.PresencePerSecond, BytesPerSecond: c.BytesPerSecond,
+	})
+	connection.MessageBurst = float64(c.MessageBurst)
+	return budget.Limits{Connection: connection, User: rates(c.User), IP: rates(c.IP), Tenant: rates(c.Tenant)}
 }

@@ -35,6 +35,7 @@ type phoenixSession struct {
 // to first and its channel last: when the client hears of events, it knows the
 // numbers that come with them.
 type phoenixTopic struct {
+	// join is what the client asked for; its tables are forgotten when it is answered.
 	join   phoenixJoin
 	joined bool
 	// open are the ids of table subscriptions that are not answered yet.
@@ -47,15 +48,17 @@ type phoenixTopic struct {
 	pushes map[string]phoenixHead
 }
 
-func (t *phoenixTopic) unsubscribed() []any {
-	return []any{connection.Unsubscribe{Channel: t.join.channel, Private: t.join.private}}
-}
-
 // Hear takes a message of the client.
 func (s *phoenixSession) Hear(msg any) connection.Turn {
-	s.turn = connection.Turn{}
 	s.hear(msg)
-	return s.turn
+	return s.taken()
+}
+
+// taken gives what was done since the last call.
+func (s *phoenixSession) taken() connection.Turn {
+	t := s.turn
+	s.turn = connection.Turn{}
+	return t
 }
 
 func (s *phoenixSession) hear(msg any) {
@@ -140,8 +143,8 @@ func (s *phoenixSession) onTopic(h phoenixHead, msg any, do func(*phoenixTopic))
 	}
 }
 
-// authenticated begins to act for who a message's token stands for. It is false when
-// the token is not good.
+// authenticated begins to act for who a message's token stands for. It fails when the
+// token is not good; a message without one changes nothing.
 func (s *phoenixSession) authenticated(c phoenixCredential) error {
 	if c.caller == nil {
 		return nil
@@ -173,6 +176,7 @@ func (s *phoenixSession) join(m phoenixJoin) {
 		s.refuse(m.phoenixHead, f.Code, f.Message)
 		return
 	}
+	m.phoenixCredential = phoenixCredential{} // not to be kept
 	if m.key == "" {
 		m.key = uuid.NewString()
 	}
@@ -225,6 +229,7 @@ func (s *phoenixSession) complete(t *phoenixTopic) {
 	if len(t.join.bindings) > 0 {
 		s.system(t, "postgres_changes", "", "Subscribed to PostgreSQL")
 	}
+	t.join.bindings = nil
 	waiting := t.waiting
 	t.waiting = nil
 	for _, msg := range waiting {
@@ -271,7 +276,7 @@ func (s *phoenixSession) end(t *phoenixTopic, code fault.Code, message string) {
 // drop forgets a topic and ends what it follows.
 func (s *phoenixSession) drop(t *phoenixTopic) {
 	delete(s.topics, t.join.topic)
-	s.do(t.unsubscribed()...)
+	s.do(connection.Unsubscribe{Channel: t.join.channel, Private: t.join.private})
 }
 
 func (s *phoenixSession) leave(m phoenixLeave) {
@@ -347,7 +352,6 @@ func (s *phoenixSession) presence(t *phoenixTopic, m phoenixPresence) {
 
 // Answer takes a reply of the connection.
 func (s *phoenixSession) Answer(r connection.Reply) connection.Turn {
-	s.turn = connection.Turn{}
 	switch r := r.(type) {
 	case connection.TableSubscribed:
 		s.tableSubscribed(r.SubscriptionID)
@@ -373,7 +377,7 @@ func (s *phoenixSession) Answer(r connection.Reply) connection.Turn {
 	case connection.Refused:
 		s.refused(r)
 	}
-	return s.turn
+	return s.taken()
 }
 
 // topicOf finds the topic of a channel; nil when it was left meanwhile.

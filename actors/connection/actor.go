@@ -205,8 +205,9 @@ func (a *actor) tableSubscription(id string, t SubscribeTable) TableSubscription
 	}
 }
 
-func (a *actor) subscribeTable(id string, attempt int, t SubscribeTable) {
+func (a *actor) subscribeTable(id string, attempt int, t SubscribeTable, again bool) {
 	s := a.tableSubscription(id, t)
+	s.Again = again
 	tables := a.services.Tables
 	a.context.Go(subscribeTimeout, func(ctx context.Context) (any, error) {
 		return tables.Subscribe(ctx, s)

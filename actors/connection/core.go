@@ -20,7 +20,7 @@ const maxQueued = 4 * clientBacklog
 type host interface {
 	reply(r Reply)
 	tableID(t SubscribeTable, ordinal int) string
-	subscribeTable(id string, attempt int, t SubscribeTable)
+	subscribeTable(id string, attempt int, t SubscribeTable, again bool)
 	beginTable(id string)
 	unsubscribeTable(id string)
 	join(k channel.Key, codec delivery.Codec)
@@ -132,7 +132,7 @@ func (c *core) freeID(m SubscribeTable) string {
 
 func (c *core) ask(id string, t *tableState) {
 	t.asking, t.stale = true, false
-	c.host.subscribeTable(id, t.attempt, t.request)
+	c.host.subscribeTable(id, t.attempt, t.request, t.live)
 }
 
 // tableAnswered takes the feed's answer: to the first request, or to the one

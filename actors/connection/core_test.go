@@ -46,9 +46,12 @@ func (s *script) reply(r Reply) {
 	}
 }
 func (s *script) tableID(t SubscribeTable, n int) string { return fmt.Sprintf("%s%d", t.Table, n) }
-func (s *script) subscribeTable(id string, n int, t SubscribeTable) {
+func (s *script) subscribeTable(id string, n int, t SubscribeTable, again bool) {
 	if t.Snapshot != nil {
 		id += " with rows"
+	}
+	if again {
+		id += " again"
 	}
 	if t.Cursor != "" {
 		id += " from " + t.Cursor
@@ -150,13 +153,13 @@ func TestCore(t *testing.T) {
 			same.ExpiresAt = time.Now().Add(time.Hour)
 			c.refreshToken(RefreshToken{Caller: same})
 		}, "expire true | identified a | TokenUpdated {}"},
-		{func() { c.refreshToken(RefreshToken{Caller: user("b")}) }, "expire false | identified b | follow notes0/1"},
+		{func() { c.refreshToken(RefreshToken{Caller: user("b")}) }, "expire false | identified b | follow notes0 again/1"},
 		// The next caller's question waits for the answer to this one's.
 		{func() { c.refreshToken(RefreshToken{Caller: user("c")}) }, "expire false | identified c"},
-		{func() { c.tableAnswered("notes0", 1, Beginning{}, nil) }, "follow notes0/1"},
+		{func() { c.tableAnswered("notes0", 1, Beginning{}, nil) }, "follow notes0 again/1"},
 		{func() { c.tableAnswered("notes0", 1, Beginning{}, nil) }, "TokenUpdated {} | TokenUpdated {}"},
 		// What the new caller may not have does not go on for the old one.
-		{func() { c.refreshToken(RefreshToken{Caller: user("d")}) }, "expire false | identified d | follow notes0/1"},
+		{func() { c.refreshToken(RefreshToken{Caller: user("d")}) }, "expire false | identified d | follow notes0 again/1"},
 		{func() { c.tableAnswered("notes0", 1, Beginning{}, fault.New(fault.UnknownColumn, "no")) }, "unfollow notes0 | refused UNKNOWN_COLUMN xnotes0 | TokenUpdated {}"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "notes"}) }, "follow notes0/4"},
 		{func() { c.refreshToken(RefreshToken{Caller: user("e")}) }, "expire false | identified e"},
@@ -164,7 +167,7 @@ func TestCore(t *testing.T) {
 		// A subscription that resumes: nothing is sent before the acknowledgement.
 		{func() { c.subscribeTable(SubscribeTable{Table: "old", Cursor: "c"}) }, "follow old0 from c/5"},
 		{func() { c.tableAnswered("old0", 5, Beginning{Cursor: "c", Waits: true}, nil) }, "TableSubscribed { old0  old  c} | begin old0"},
-		{func() { c.refreshToken(RefreshToken{Caller: user("e2")}) }, "expire false | identified e2 | follow old0/5"},
+		{func() { c.refreshToken(RefreshToken{Caller: user("e2")}) }, "expire false | identified e2 | follow old0 again/5"},
 		{func() { c.tableAnswered("old0", 5, Beginning{}, nil) }, "TokenUpdated {}"},
 		{func() { c.unsubscribe(Unsubscribe{SubscriptionID: "old0"}) }, "unfollow old0 | unsubscribed old0"},
 		{func() { c.subscribeTable(SubscribeTable{Table: "old", Cursor: "c"}) }, "follow old0 from c/6"},
@@ -354,11 +357,11 @@ type balance struct {
 	channels, rooms map[string]bool
 }
 
-func (b *balance) subscribeTable(id string, n int, _ SubscribeTable) { b.tables[id] = n }
-func (b *balance) unsubscribeTable(id string)                        { delete(b.tables, id) }
-func (b *balance) leave(k channel.Key)                               { delete(b.channels, k.Name) }
-func (b *balance) watch(k presence.Key, _ delivery.Codec)            { b.rooms[k.Channel] = true }
-func (b *balance) unwatch(k presence.Key, _ bool)                    { delete(b.rooms, k.Channel) }
+func (b *balance) subscribeTable(id string, n int, _ SubscribeTable, _ bool) { b.tables[id] = n }
+func (b *balance) unsubscribeTable(id string)                                { delete(b.tables, id) }
+func (b *balance) leave(k channel.Key)                                       { delete(b.channels, k.Name) }
+func (b *balance) watch(k presence.Key, _ delivery.Codec)                    { b.rooms[k.Channel] = true }
+func (b *balance) unwatch(k presence.Key, _ bool)                            { delete(b.rooms, k.Channel) }
 
 // TestNothingIsLeftBehind: whatever a client does, and however slowly tables and
 // channels answer, nothing goes on for a connection that has stopped.

@@ -33,6 +33,9 @@ type TableSubscription struct {
 	// Cursor and Snapshot are those of SubscribeTable.
 	Cursor   string
 	Snapshot *delivery.SnapshotRequest
+	// Again tells that it was acknowledged: it goes on where it is, for another caller
+	// perhaps, or is no more.
+	Again bool
 }
 
 // Beginning is how a table subscription begins.
@@ -53,9 +56,7 @@ type Tables interface {
 	ID(s TableSubscription, ordinal int) string
 	// Subscribe returns when no change committed behind the beginning can be missed
 	// in silence, or a coded fault; a *delivery.ResumeError when the cursor is no
-	// good. Subscribing again under the same id replaces the subscription. Without a
-	// cursor and a snapshot it goes on where it is, for instance when only the
-	// connection's caller changed.
+	// good. Subscribing under an id that is there replaces the subscription, but for Again.
 	Subscribe(ctx context.Context, s TableSubscription) (Beginning, error)
 	// Begin lets a subscription that waits send what it has. It does not block.
 	Begin(subscriber kernel.Ref, id string)

@@ -8,6 +8,7 @@ import (
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
+	"fluxbase/actors/replay"
 	"fluxbase/actors/table"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/changelog"
@@ -16,7 +17,7 @@ import (
 
 // Log is the change log as the feed needs it; *changelog.Log does.
 type Log interface {
-	table.Log
+	replay.Log
 	Open(ctx context.Context) (epoch string, err error)
 	Read(ctx context.Context, from changelog.Position, plan *changelog.Plan, limit changelog.Limit) (*changelog.Batch, error)
 	CheckValues(ctx context.Context, t *changelog.Table, c caller.Caller, filter query.Condition) error
@@ -30,6 +31,8 @@ type Options struct {
 	RingBytes int64
 	// Batch bounds one read; see changelog.Limit.
 	Batch changelog.Limit
+	// Snapshot bounds the rows that a subscription begins with: 10,000 and 8 MB.
+	Snapshot changelog.RowLimit
 	// Cursors seals the positions that clients resume from. Nil: there are none.
 	Cursors *changelog.Cursors
 	// PositionEvery is after how long a subscription that got nothing is told how far
@@ -65,6 +68,12 @@ func Props(name string, o Options) kernel.Props {
 	}
 	if o.Poll == 0 {
 		o.Poll = time.Second
+	}
+	if o.Snapshot.Rows == 0 {
+		o.Snapshot.Rows = 10_000
+	}
+	if o.Snapshot.Bytes == 0 {
+		o.Snapshot.Bytes = 8 << 20
 	}
 	if o.PositionEvery == 0 {
 		o.PositionEvery = time.Minute
@@ -114,12 +123,21 @@ type feed struct {
 	pauses      int
 	pause       *kernel.Timer
 	outstanding int
-	pressing    bool // press is on its way
-	patience    delivery.Patience
+	// replays bring subscriptions to the present; attaching are those that wait for
+	// the feed to have read far enough.
+	replays   map[kernel.Ref]*replaying
+	attaching map[kernel.Ref]*replaying
+	readers   *kernel.Pool
+	budget    *replay.Budget
+
+	views    views
+	pressing bool // press is on its way
+	patience delivery.Patience
 
 	listening      bool
 	reads, entries uint64
-	toldEntries    uint64 // of entries when positions were told last
+	// entriesBefore are the entries at the last two times for telling positions.
+	entriesBefore [2]uint64
 }
 
 type state uint8
@@ -146,6 +164,16 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 	case Unsubscribe:
 		f.unsubscribe(c, m.Subscriber, m.SubscriptionID)
 		c.Reply(struct{}{})
+	case Begin:
+		f.begin(m)
+	case replay.Ready:
+		f.ready(m)
+	case replay.Attach:
+		f.wantAttach(c, m)
+	case replay.Live:
+		f.live(c, m.Replay)
+	case replay.Failed:
+		f.failReplay(c, m.Replay, m.Err)
 	case Reidentify:
 		f.reidentify(c, m)
 	case Gone:
@@ -169,6 +197,8 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 		}
 	case room:
 		f.read(c)
+	case viewDue:
+		f.viewChanged(c, m.table)
 	case tellPositions:
 		f.tellPositions(c)
 	case press:
@@ -188,6 +218,19 @@ func (f *feed) start(c *kernel.Context) {
 		_ = self.Tell(room{})
 	})
 	f.signatures, f.tables = map[int32]string{}, map[int32]*child{}
+	f.replays, f.attaching = map[kernel.Ref]*replaying{}, map[kernel.Ref]*replaying{}
+	f.views = views{map[int32]time.Time{}, map[int32]bool{}}
+	f.budget = replay.NewBudget(f.options.RingBytes)
+	var err error
+	f.readers, err = c.SpawnPool(kernel.PoolProps{
+		Name: "replay readers", Workers: replayReaders, Queue: replayQueue,
+		New: func() kernel.Worker { return replay.Reader{Log: f.options.Log, Limit: f.options.Snapshot} },
+	})
+	if err != nil {
+		c.Logger().Error("nothing can be replayed", "error", err)
+		c.Stop() // only an actor that is stopping may not spawn
+		return
+	}
 	f.look = firstLook
 	c.After(f.options.PositionEvery, tellPositions{})
 	if f.registry.empty() {
@@ -283,6 +326,7 @@ func (f *feed) restart(c *kernel.Context, why error) {
 	if why == changelog.ErrEpochChanged {
 		code = "epoch_changed"
 	}
+	f.failReplays(c, &delivery.ResumeError{Reason: code, Message: fmt.Sprintf("changes are missing: %v", why)})
 	f.lost(delivery.Notice{Type: "resume_failed", Code: code, Message: fmt.Sprintf("changes are missing: %v", why)})
 	f.close()
 	f.anew = true

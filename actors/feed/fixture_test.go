@@ -57,10 +57,28 @@ func (lines) AppendNotice(dst []byte, n *delivery.Notice) []byte {
 func (lines) AppendBroadcast(dst []byte, _ *delivery.Broadcast, _ bool) []byte { return dst }
 func (lines) AppendPresence(dst []byte, _ *delivery.Presence) ([]byte, int)    { return dst, 0 }
 
+// cursor is the place that the event tells; empty for none.
+func (e event) cursor() string {
+	switch {
+	case e.Change != nil:
+		return e.Change.Position
+	case e.Rows != nil:
+		return e.Rows.Position
+	}
+	return e.Notice.Position
+}
+
 // brief prints an event for comparisons.
 func (e event) brief() string {
 	if n := e.Notice; n != nil {
 		return n.Type + " " + n.Code
+	}
+	if r := e.Rows; r != nil {
+		s := "rows"
+		for _, record := range r.Records {
+			s += " " + string(record)
+		}
+		return s
 	}
 	c := e.Change
 	s := string(c.Type)
@@ -85,6 +103,7 @@ func (e event) brief() string {
 type client struct {
 	t      testing.TB
 	f      *fixture
+	feed   kernel.Ref
 	caller caller.Caller
 	ref    kernel.Ref
 	codec  lines
@@ -171,7 +190,11 @@ func (c *client) ask(m feed.Subscribe) (feed.Subscribed, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	m.Subscriber = c.subscriber()
-	return kernel.Ask[feed.Subscribed](ctx, c.f.feed, m)
+	begun, err := kernel.Ask[feed.Subscribed](ctx, c.feed, m)
+	if err == nil && begun.Waits {
+		err = c.feed.Tell(feed.Begin{Subscriber: c.ref, SubscriptionID: begun.ID})
+	}
+	return begun, err
 }
 
 func (c *client) subscribe(table, event string, filter query.Condition) string {
@@ -207,27 +230,37 @@ func setup(t testing.TB, change ...func(*feed.Options)) *fixture {
 			t.Error(err)
 		}
 	})
-	o := feed.Options{Log: f.log}
+	f.feed = f.node("feed", change...)
+	return f
+}
+
+// node spawns a feed with its listener, as another node would have it.
+func (f *fixture) node(name string, change ...func(*feed.Options)) kernel.Ref {
+	f.t.Helper()
+	cursors, err := changelog.NewCursors(bytes.Repeat([]byte{7}, changelog.CursorKeySize), "t")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	o := feed.Options{Log: f.log, Cursors: cursors}
 	for _, c := range change {
 		c(&o)
 	}
-	ref, err := f.system.Spawn(feed.Props("feed", o))
+	ref, err := f.system.Spawn(feed.Props(name, o))
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	f.feed = ref
-	l := listeners.Listen(listeners.Options{URL: d.AdminURL, Channels: []string{listeners.Changes}, MaxBackoff: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, listeners.Handler{
+	l := listeners.Listen(listeners.Options{URL: f.AdminURL, Channels: []string{listeners.Changes}, MaxBackoff: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, listeners.Handler{
 		Up:   func() { _ = ref.Tell(feed.ListenerUp{}) },
 		Down: func(error) { _ = ref.Tell(feed.ListenerDown{}) },
 		Bell: func(string, string) { _ = ref.Tell(feed.Rung{}) },
 	})
-	t.Cleanup(l.Close)
-	return f
+	f.t.Cleanup(l.Close)
+	return ref
 }
 
 func (f *fixture) client(c caller.Caller) *client {
 	f.t.Helper()
-	cl := &client{t: f.t, f: f, caller: c, codec: lines{"lines"}, frames: map[*delivery.Frame]bool{}}
+	cl := &client{t: f.t, f: f, feed: f.feed, caller: c, codec: lines{"lines"}, frames: map[*delivery.Frame]bool{}}
 	ref, err := f.system.Spawn(kernel.Props{New: func() kernel.Actor { return kernel.Func(func(*kernel.Context, any) {}) }, Intercept: cl.take})
 	if err != nil {
 		f.t.Fatal(err)

@@ -40,10 +40,11 @@ type Subscribe struct {
 	// for none. With either the subscription waits for Begin when it is answered. The
 	// error is a *delivery.ResumeError when the cursor is no good.
 	//
-	// Without both, a subscription under an id that the subscriber already has goes on
-	// where it is.
 	Cursor   string
 	Snapshot *delivery.SnapshotRequest
+	// Again asks for a subscription that is there under the id to go on where it is,
+	// for another caller; NOT_FOUND when there is none.
+	Again bool
 }
 
 // Subscribed: every change that is committed behind Cursor will be delivered.

@@ -11,13 +11,14 @@ func (s *subscription) scope() changelog.Scope {
 	return changelog.ScopeOf(s.schema, s.table, s.event, s.filterKey)
 }
 
-// cursor seals a position for one subscription; empty when there are no cursors.
-func (f *feed) cursor(s *subscription, at changelog.Position) string {
+// seal makes a cursor of the subscription; empty when there are no cursors. signature
+// is the digest of the columns that the table has at the position.
+func (f *feed) seal(s *subscription, at changelog.Position, signature string) string {
 	if f.options.Cursors == nil {
 		return ""
 	}
 	return f.options.Cursors.Seal(changelog.Cursor{
-		Position: at, Table: s.tableID, Signature: f.signatures[s.tableID], Scopes: []changelog.Scope{s.scope()},
+		Position: at, Table: s.tableID, Signature: signature, Scopes: []changelog.Scope{s.scope()},
 	})
 }
 
@@ -25,10 +26,12 @@ func (f *feed) cursor(s *subscription, at changelog.Position) string {
 // log that has not grown makes no cursor old.
 func (f *feed) tellPositions(c *kernel.Context) {
 	c.After(f.options.PositionEvery, tellPositions{})
-	if f.state != open || f.entries == f.toldEntries {
+	grown := f.entries != f.entriesBefore[0]
+	// Whoever got a change since the last time is told the next time.
+	f.entriesBefore = [2]uint64{f.entriesBefore[1], f.entries}
+	if f.state != open || !grown {
 		return
 	}
-	f.toldEntries = f.entries
 	for id, t := range f.tables {
 		// A table that cannot hear it has more to tell than a position.
 		_ = t.ref.Tell(table.TellPosition{At: f.at, Signature: f.signatures[id]})

@@ -22,6 +22,9 @@ func (f *feed) press(c *kernel.Context) {
 			// One that is gone holds nothing.
 			_ = ref.Tell(*cut)
 		}
+		for ref := range f.replays {
+			_ = ref.Tell(*cut)
+		}
 	}
 	if more {
 		f.pressing = true

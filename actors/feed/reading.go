@@ -9,6 +9,7 @@ import (
 	"fluxbase/actors/kernel"
 	"fluxbase/actors/table"
 	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/fault"
 )
 
 // rung reads now, or as soon as the read under way is done.
@@ -76,6 +77,7 @@ func (f *feed) haveRead(c *kernel.Context, res any, err error) {
 	f.entries += uint64(len(b.Entries))
 	f.dispatch(c, b)
 	f.at = b.Next
+	f.attachReplays(c)
 	switch {
 	case b.More || f.again:
 		f.read(c)
@@ -118,7 +120,7 @@ func (f *feed) dispatch(c *kernel.Context, b *changelog.Batch) {
 	if f.state != open {
 		return // the last subscription was to a table that was disabled
 	}
-	deliveries := map[int32]*table.Deliver{}
+	deliveries, touched := map[int32]*table.Deliver{}, map[int32]bool{}
 	to := func(id int32) *table.Deliver {
 		if f.tables[id] == nil {
 			return nil
@@ -142,6 +144,7 @@ func (f *feed) dispatch(c *kernel.Context, b *changelog.Batch) {
 			}
 			continue
 		}
+		touched[e.Table] = true
 		d := to(e.Table)
 		if d == nil {
 			continue
@@ -164,6 +167,7 @@ func (f *feed) dispatch(c *kernel.Context, b *changelog.Batch) {
 	for id, d := range deliveries {
 		f.deliver(c, id, *d)
 	}
+	f.viewsChanged(c, touched)
 }
 
 func (f *feed) deliver(c *kernel.Context, id int32, d table.Deliver) {
@@ -234,10 +238,20 @@ func (f *feed) terminated(c *kernel.Context, ref kernel.Ref) {
 		delete(f.tables, id)
 		f.outstanding -= t.outstanding
 		f.registry.each(id, func(s *subscription) {
+			if !s.replay.IsZero() {
+				if f.replays[s.replay].attached {
+					f.failReplay(c, s.replay, fault.New(fault.InternalError, "the delivery of changes failed"))
+				}
+				return
+			}
 			s.notify(delivery.Notice{Type: "resume_failed", Code: "internal", Message: "the delivery of changes failed: changes may be missing"})
 			f.reattach(c, s)
 		})
 		f.read(c)
+		return
+	}
+	if f.replays[ref] != nil {
+		f.failReplay(c, ref, fault.New(fault.InternalError, "changes may be missing"))
 		return
 	}
 	f.gone(c, ref)
@@ -246,8 +260,15 @@ func (f *feed) terminated(c *kernel.Context, ref kernel.Ref) {
 // disabled ends the subscriptions to a table that is not enabled any more.
 func (f *feed) disabled(c *kernel.Context, id int32) {
 	f.registry.each(id, func(s *subscription) {
+		if r := f.replays[s.replay]; r != nil && r.answer != nil {
+			f.failReplay(c, s.replay, fault.New(fault.RealtimeNotEnabled, notEnabled(s).Message))
+			return
+		}
 		s.ended(notEnabled(s))
 		f.registry.remove(s.subscriber.Ref, s.id)
+		if !s.replay.IsZero() {
+			f.detach(c, s)
+		}
 	})
 	f.drop(c, id)
 	f.ifUnused()

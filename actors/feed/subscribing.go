@@ -24,6 +24,22 @@ type subscription struct {
 	filterKey  string
 	filterText string
 	tableID    int32
+	// replay brings the subscription to the present; zero when it is live.
+	replay kernel.Ref
+	// rows is set when it began with rows. stale: they are not what the caller may
+	// see any more, and are to be sent again.
+	rows  *delivery.SnapshotRequest
+	stale bool
+}
+
+// ofTable is the subscription as its table knows it.
+func (s *subscription) ofTable() table.Subscription {
+	return table.Subscription{ID: s.id, Event: s.event, Filter: s.filter, FilterText: s.filterKey, Scope: s.scope(), Repairs: s.rows != nil}
+}
+
+// subscribed is the answer to whoever subscribed, without a cursor.
+func (s *subscription) subscribed() Subscribed {
+	return Subscribed{ID: s.id, Schema: s.schema, Table: s.table, Event: s.event, Filter: s.filterText}
 }
 
 // notify sends a notice about the subscription.
@@ -118,10 +134,10 @@ func (f *feed) subscribe(c *kernel.Context, m Subscribe) {
 	}
 	s := &subscription{
 		id: m.SubscriptionID, subscriber: m.Subscriber, schema: m.Schema, table: m.Table, event: m.Event,
-		filter: m.Filter, filterKey: conditionKey(m.Filter), filterText: m.FilterText,
+		filter: m.Filter, filterKey: conditionKey(m.Filter), filterText: m.FilterText, rows: m.Snapshot,
 	}
 	request := c.Request()
-	answer := func(err error) {
+	answer := func(begun Subscribed, err error) {
 		if request == nil {
 			return
 		}
@@ -130,42 +146,48 @@ func (f *feed) subscribe(c *kernel.Context, m Subscribe) {
 			f.ifUnused()
 			return
 		}
-		request.Reply(Subscribed{ID: s.id, Schema: s.schema, Table: s.table, Event: s.event, Filter: s.filterText, Cursor: f.cursor(s, f.at)})
+		request.Reply(begun)
 	}
 	f.whenOpen(c, func(c *kernel.Context, err error) {
 		if err != nil {
-			answer(fault.New(fault.ServiceUnavailable, "changes cannot be followed right now").WithCause(err))
+			answer(Subscribed{}, fault.New(fault.ServiceUnavailable, "changes cannot be followed right now").WithCause(err))
 			return
 		}
-		f.admit(c, s, true, answer)
+		f.admit(c, s, true, func(c *kernel.Context, err error) {
+			if err != nil {
+				answer(Subscribed{}, err)
+				return
+			}
+			f.enter(c, s, m, answer)
+		})
 	})
 }
 
-// admit subscribes when the table is enabled and the caller may have what it
-// asks for. refresh allows for one look at the plan of this moment.
-func (f *feed) admit(c *kernel.Context, s *subscription, refresh bool, answer func(error)) {
+// admit tells whether the table is enabled and the caller may have what it asks for.
+// refresh allows for one look at the plan of this moment.
+func (f *feed) admit(c *kernel.Context, s *subscription, refresh bool, then func(*kernel.Context, error)) {
 	t, ok := f.plan.Named(s.schema, s.table)
 	if !ok {
 		if !refresh {
-			answer(fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", s.schema, s.table))
+			then(c, fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", s.schema, s.table))
 			return
 		}
 		f.refreshed(c, func(c *kernel.Context, err error) {
 			if err != nil {
-				answer(err)
+				then(c, err)
 				return
 			}
-			f.admit(c, s, false, answer)
+			f.admit(c, s, false, then)
 		})
 		return
 	}
 	if err := permitted(t, s); err != nil {
-		answer(err)
+		then(c, err)
 		return
 	}
 	s.tableID = t.ID
 	if s.filter == nil {
-		answer(f.enter(c, s))
+		then(c, nil)
 		return
 	}
 	log := f.options.Log
@@ -173,15 +195,10 @@ func (f *feed) admit(c *kernel.Context, s *subscription, refresh bool, answer fu
 		return nil, log.CheckValues(ctx, t, s.subscriber.Caller, s.filter)
 	}, func(c *kernel.Context, _ any, err error) {
 		if err != nil {
-			answer(err)
+			then(c, err)
 			return
 		}
-		f.whenOpen(c, func(c *kernel.Context, err error) {
-			if err == nil {
-				err = f.enter(c, s)
-			}
-			answer(err)
-		})
+		f.whenOpen(c, then)
 	})
 }
 
@@ -217,36 +234,63 @@ func (f *feed) refreshed(c *kernel.Context, then func(c *kernel.Context, err err
 	})
 }
 
-// enter puts a subscription in; from here on every change reaches it.
-func (f *feed) enter(c *kernel.Context, s *subscription) error {
+// enter puts a subscription in. Without a cursor and rows every change reaches it
+// from here on.
+func (f *feed) enter(c *kernel.Context, s *subscription, m Subscribe, answer func(Subscribed, error)) {
 	if _, enabled := f.plan.Table(s.tableID); !enabled {
-		return fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", s.schema, s.table)
+		answer(Subscribed{}, fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", s.schema, s.table))
+		return
 	}
 	if s.id == "" {
 		for ordinal := 0; s.id == "" || f.registry.subscribers[s.subscriber.Ref][s.id] != nil; ordinal++ {
 			s.id = ID(s.schema, s.table, s.event, s.filter, ordinal)
 		}
 	}
-	if old := f.registry.subscribers[s.subscriber.Ref][s.id]; old != nil && old.tableID != s.tableID {
-		f.unsubscribe(c, s.subscriber.Ref, s.id)
+	old := f.registry.subscribers[s.subscriber.Ref][s.id]
+	var err error
+	switch {
+	case m.Again && (old == nil || old.tableID != s.tableID):
+		err = fault.New(fault.NotFound, "the subscription has ended")
+	case m.Again:
+		err = f.recast(c, old, s)
+	case m.Cursor != "" || m.Snapshot != nil:
+		f.resume(c, s, m.Cursor, answer)
+		return
+	default:
+		if old != nil {
+			f.detach(c, old)
+		}
+		f.registry.add(s)
+		c.Watch(s.subscriber.Ref)
+		err = f.attach(c, s)
 	}
-	f.registry.add(s)
-	c.Watch(s.subscriber.Ref)
-	return f.attach(c, s)
+	if err != nil {
+		answer(Subscribed{}, err)
+		return
+	}
+	begun := s.subscribed()
+	begun.Cursor = f.seal(s, f.at, f.signatures[s.tableID])
+	answer(begun, nil)
 }
 
 // attach tells the table's actor of a subscription.
 func (f *feed) attach(c *kernel.Context, s *subscription) error {
-	t, err := f.child(c, s.tableID)
-	if err == nil {
-		err = t.ref.Tell(table.Add{Subscriber: s.subscriber, Subscription: table.Subscription{
-			ID: s.id, Event: s.event, Filter: s.filter, FilterText: s.filterKey, Scope: s.scope(),
-		}})
-	}
+	err := f.follow(c, s, s.subscriber.Ref)
 	if err != nil {
 		f.registry.remove(s.subscriber.Ref, s.id)
 	}
 	return err
+}
+
+// follow lets the table's actor send a subscription's changes to receiver.
+func (f *feed) follow(c *kernel.Context, s *subscription, receiver kernel.Ref) error {
+	t, err := f.child(c, s.tableID)
+	if err != nil {
+		return err
+	}
+	subscriber := s.subscriber
+	subscriber.Ref = receiver
+	return t.ref.Tell(table.Add{Subscriber: subscriber, Subscription: s.ofTable()})
 }
 
 // reattach is attach for a subscription that was acknowledged: when it fails the
@@ -264,6 +308,10 @@ func (f *feed) resubscribe(c *kernel.Context) {
 		if !ok {
 			s.ended(notEnabled(s))
 			f.unsubscribe(c, s.subscriber.Ref, s.id)
+			continue
+		}
+		if !s.replay.IsZero() {
+			f.endSubscription(c, s, fault.New(fault.InternalError, "changes may be missing"))
 			continue
 		}
 		if f.tables[s.tableID] != nil && t.ID == s.tableID {
@@ -291,10 +339,7 @@ func (f *feed) unsubscribe(c *kernel.Context, ref kernel.Ref, id string) {
 	if s == nil {
 		return
 	}
-	if t := f.tables[s.tableID]; t != nil {
-		// One that has ended needs not be told.
-		_ = t.ref.Tell(table.Remove{Subscriber: ref, ID: id})
-	}
+	f.detach(c, s)
 	f.dropIfUnused(c, s.tableID)
 	if f.registry.subscribers[ref] == nil {
 		c.Unwatch(ref)
@@ -312,8 +357,7 @@ func (f *feed) reidentify(c *kernel.Context, m Reidentify) {
 		if f.state == open {
 			if t, ok := f.plan.Table(s.tableID); ok {
 				if denied := permitted(t, &changed); denied == nil {
-					f.registry.add(&changed)
-					if denied = f.attach(c, &changed); denied == nil {
+					if denied = f.recast(c, s, &changed); denied == nil {
 						continue
 					}
 				} else {
@@ -336,7 +380,9 @@ func (f *feed) gone(c *kernel.Context, ref kernel.Ref) {
 	told := map[int32]bool{}
 	for id, s := range f.registry.subscribers[ref] {
 		f.registry.remove(ref, id)
-		if t := f.tables[s.tableID]; t != nil && !told[s.tableID] {
+		if !s.replay.IsZero() {
+			f.detach(c, s)
+		} else if t := f.tables[s.tableID]; t != nil && !told[s.tableID] {
 			told[s.tableID] = true
 			_ = t.ref.Tell(table.Drop{Subscriber: ref})
 		}

@@ -47,7 +47,7 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 				a.waiting[i] = nil
 			}
 		}
-	case Add, Remove, Deliver, Notify, TellPosition:
+	case Add, Replace, Remove, Deliver, Notify, NotifyView, TellPosition:
 		if a.judging {
 			a.waiting = append(a.waiting, m)
 			return
@@ -60,10 +60,21 @@ func (a *actor) handle(c *kernel.Context, msg any) {
 	switch m := msg.(type) {
 	case Add:
 		a.follow.add(m)
+	case Replace:
+		a.follow.drop(m.Old)
+		a.follow.add(m.Add)
+		// One that has ended gets nothing anyway.
+		_ = m.Old.Tell(Replaced{})
 	case Remove:
 		a.follow.remove(m)
+		if !m.Then.IsZero() {
+			// One that has ended waits for nothing.
+			_ = m.Then.Tell(Removed{})
+		}
 	case Notify:
 		a.notify(m.Notice)
+	case NotifyView:
+		a.notifyView(m)
 	case TellPosition:
 		a.tellPosition(m)
 	case Deliver:
@@ -127,6 +138,25 @@ func (a *actor) verdict(c *kernel.Context, span changelog.Span, res any, err err
 }
 
 var schemaChanged = delivery.Notice{Type: "resume_failed", Code: "schema_changed", Message: "the table's columns changed behind changes that were not delivered yet: read the table again"}
+
+// ViewChanged tells that other rows may be visible than those that the changes said.
+var ViewChanged = delivery.Notice{Type: "view_changed", Code: "policy_data_changed", Message: "rows that the policies read have changed: read the table again"}
+
+func (a *actor) notifyView(m NotifyView) {
+	t, ok := m.Plan.Table(a.options.ID)
+	if !ok {
+		return
+	}
+	a.follow.arrange(t)
+	for _, g := range a.follow.groups {
+		// Policies that are decided in memory read the row and the caller alone.
+		if !g.asker.inMemory() && !g.asker.view.Denied {
+			if p := notices(g, ViewChanged); p.messages > 0 {
+				a.send(p)
+			}
+		}
+	}
+}
 
 func (a *actor) notify(n delivery.Notice) {
 	for _, g := range a.follow.groups {

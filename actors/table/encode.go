@@ -132,6 +132,9 @@ func (e *encoder) frames(s *share) ([]parcel, error) {
 func notices(g *group, n delivery.Notice) parcel {
 	p := parcel{receivers: []*group{g}}
 	for _, s := range g.subscriptions {
+		if n.Code == ViewChanged.Code && s.Repairs {
+			continue
+		}
 		n.SubscriptionID = s.ID
 		p.bytes = g.codec.AppendNotice(p.bytes, &n)
 		p.messages++

@@ -1,6 +1,7 @@
 package table
 
 import (
+	"strconv"
 	"strings"
 
 	"fluxbase/actors/delivery"
@@ -129,7 +130,7 @@ func groupKey(who string, m *member) string {
 	b.WriteString(who)
 	b.WriteString(m.subscriber.Codec.Dialect())
 	for _, s := range m.subscriptions {
-		for _, part := range []string{s.ID, s.Event, s.FilterText} {
+		for _, part := range []string{s.ID, s.Event, s.FilterText, string(s.Scope[:]), strconv.FormatBool(s.Repairs)} {
 			b.WriteByte(0)
 			b.WriteString(part)
 		}

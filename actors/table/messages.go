@@ -36,6 +36,8 @@ type Subscription struct {
 	FilterText string
 	// Scope is what its cursors are good for.
 	Scope changelog.Scope
+	// Repairs tells that it gets its rows again when its view changes.
+	Repairs bool
 }
 
 // Add begins a subscription, or replaces the subscriber's subscription of that
@@ -45,11 +47,26 @@ type Add struct {
 	Subscription Subscription
 }
 
+// Replace puts a subscriber into the place of another one, with one subscription. The
+// other one is told Replaced when it will get nothing more.
+type Replace struct {
+	Old kernel.Ref
+	Add
+}
+
+// Replaced: who is told it gets nothing more.
+type Replaced struct{}
+
 // Remove ends a subscription; unknown ones are no error.
 type Remove struct {
 	Subscriber kernel.Ref
 	ID         string
+	// Then, unless it is zero, is told Removed when nothing more is sent.
+	Then kernel.Ref
 }
+
+// Removed: what was there to send before the removal was sent, and nothing follows.
+type Removed struct{}
 
 // Drop ends all subscriptions of a connection that is gone.
 type Drop struct{ Subscriber kernel.Ref }
@@ -76,6 +93,10 @@ type TellPosition struct {
 	At        changelog.Position
 	Signature string
 }
+
+// NotifyView tells the subscriptions that see the table by its policies that other
+// rows may be visible now, except for those that get their rows again.
+type NotifyView struct{ Plan *changelog.Plan }
 
 // Notify sends a notice to every subscription. The actor fills in the ids.
 type Notify struct{ Notice delivery.Notice }

@@ -1,0 +1,187 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"fluxbase/actors/delivery"
+	"fluxbase/actors/kernel"
+	"fluxbase/actors/table"
+	"fluxbase/persistence/changelog"
+	"fluxbase/persistence/fault"
+)
+
+const (
+	// frameBytes is about how large a frame of rows gets.
+	frameBytes = 64 << 10
+	// rowsTries is how often rows are read again because the plan changed meanwhile.
+	rowsTries = 3
+)
+
+// pageLimit bounds one read of a replay: smaller than those of the feed, because
+// each replay has a page of its own in memory.
+var pageLimit = changelog.Limit{Entries: 500, Bytes: 256 << 10}
+
+// Reader is the worker that reads for replays. It has no state: one value serves a
+// whole pool.
+type Reader struct {
+	Log Log
+	// Limit bounds a snapshot.
+	Limit changelog.RowLimit
+}
+
+var _ kernel.Worker = Reader{}
+
+// place is where a replay stands: a position, the digest of the columns that the
+// table has there, and the plan at hand.
+type place struct {
+	at        changelog.Position
+	signature string
+	plan      *changelog.Plan
+}
+
+type (
+	// readPage asks for the page behind a place, readRows for the rows of now.
+	readPage struct {
+		options    *Options
+		from       place
+		subscriber delivery.Subscriber
+	}
+	readRows readPage
+	// page is what both give: frames, and where they end.
+	page struct {
+		frames  []table.Encoded
+		next    place
+		entries int // of the log
+	}
+)
+
+// Handle implements kernel.Worker. It blocks on SQL.
+func (r Reader) Handle(ctx context.Context, msg any) (any, error) {
+	switch m := msg.(type) {
+	case readPage:
+		return r.page(ctx, m)
+	case readRows:
+		return r.rows(ctx, m)
+	}
+	return nil, fmt.Errorf("the reader of replays does not know %T", msg)
+}
+
+func (r Reader) page(ctx context.Context, m readPage) (page, error) {
+	o := m.options
+	b, err := r.Log.ReadTable(ctx, m.from.at, o.Table, m.from.plan, pageLimit)
+	switch {
+	case errors.Is(err, changelog.ErrTooOld):
+		return page{}, resumeError(delivery.TooOld, err)
+	case errors.Is(err, changelog.ErrEpochChanged):
+		return page{}, resumeError(delivery.EpochChanged, err)
+	case err != nil:
+		return page{}, err
+	}
+	p := page{next: place{b.Next, m.from.signature, m.from.plan}, entries: len(b.Entries)}
+	if b.Plan != nil {
+		p.next.plan = b.Plan
+	}
+	t, enabled := p.next.plan.Table(o.Table)
+	if !enabled {
+		return page{}, notEnabled(o)
+	}
+	// An entry can be judged when its table had the columns that the plan has.
+	entries := b.Entries[:0:0]
+	for _, e := range b.Entries {
+		if e.Type == changelog.Marker {
+			mark, err := e.Mark()
+			if err != nil {
+				return page{}, err
+			}
+			if signature, ok := mark.Columns[o.Table]; ok {
+				p.next.signature = signature
+			}
+			continue
+		}
+		if p.next.signature != t.Signature {
+			return page{}, resumeError(delivery.SchemaChanged, errColumns)
+		}
+		entries = append(entries, e)
+	}
+	// Without an event trigger there are no markers that would say where the columns
+	// changed.
+	if p.next.plan.Unmarked && p.next.signature != t.Signature {
+		return page{}, resumeError(delivery.SchemaChanged, errColumns)
+	}
+	if len(entries) > 0 {
+		p.frames, err = table.Replay(ctx, table.History{
+			Log: r.Log, Cursors: o.Cursors, Table: o.Table, Plan: p.next.plan, Entries: entries, Span: b.Span,
+		}, m.subscriber, o.Subscription)
+	}
+	return p, err
+}
+
+var errColumns = errors.New("the table's columns changed")
+
+func resumeError(reason string, why error) error {
+	return &delivery.ResumeError{Reason: reason, Message: "the subscription cannot go on from its cursor: " + why.Error()}
+}
+
+func notEnabled(o *Options) error {
+	if t, ok := o.Plan.Table(o.Table); ok {
+		return fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", t.Schema, t.Name)
+	}
+	return fault.New(fault.RealtimeNotEnabled, "the table is not enabled for realtime")
+}
+
+// rows reads the snapshot under a plan that was true in it.
+func (r Reader) rows(ctx context.Context, m readRows) (page, error) {
+	o, plan := m.options, m.from.plan
+	for range rowsTries {
+		t, enabled := plan.Table(o.Table)
+		if !enabled {
+			return page{}, notEnabled(o)
+		}
+		c := m.subscriber.Caller
+		if t.View(c.DatabaseRole()).Denied {
+			return page{}, fault.Newf(fault.InsufficientPermissions, "permission denied for table %s", t.Name)
+		}
+		rows, err := r.Log.Rows(ctx, t, c, *o.Rows, r.Limit)
+		if err != nil {
+			return page{}, err
+		}
+		current, err := r.Log.Current(ctx, plan)
+		if err != nil {
+			return page{}, err
+		}
+		if current {
+			next := place{changelog.Position{Epoch: m.from.at.Epoch, Seen: rows.Snapshot}, t.Signature, plan}
+			return page{frames: snapshotFrames(o, m.subscriber, t, rows, next.at), next: next}, nil
+		}
+		if _, plan, err = r.Log.Now(ctx); err != nil {
+			return page{}, err
+		}
+	}
+	return page{}, fault.New(fault.ServiceUnavailable, "the table's definition changes all the time")
+}
+
+func snapshotFrames(o *Options, s delivery.Subscriber, t *changelog.Table, rows *changelog.Rows, at changelog.Position) []table.Encoded {
+	var columns []delivery.Column
+	for _, c := range t.View(s.Caller.DatabaseRole()).Columns {
+		columns = append(columns, delivery.Column{Name: c.Name, Type: c.Type})
+	}
+	var frames []table.Encoded
+	for rest, first := rows.Records, true; first || len(rest) > 0; first = false {
+		n, size := 0, 0
+		for n < len(rest) && (n == 0 || size+len(rest[n]) <= frameBytes) {
+			size += len(rest[n])
+			n++
+		}
+		part := delivery.Snapshot{Schema: t.Schema, Table: t.Name, Records: rest[:n], Columns: columns, Begin: first, Done: n == len(rest)}
+		if part.Done && o.Cursors != nil {
+			part.Position = o.Cursors.Seal(changelog.Cursor{
+				Position: at, Table: o.Table, Signature: t.Signature, Scopes: []changelog.Scope{o.Subscription.Scope},
+			})
+		}
+		frames = append(frames, table.Encoded{Bytes: s.Codec.AppendSnapshot(nil, &part, o.Subscription.ID), Messages: 1})
+		rest = rest[n:]
+	}
+	return frames
+}

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,26 @@ func TestPhoenixLimits(t *testing.T) {
 	}
 	c.send(`["3","3","realtime:room3","phx_join",{"config":{}}]`)
 	c.want(`["3","3","realtime:room3","phx_reply",{"status":"error","response":{"reason":"RATE_LIMIT_EXCEEDED: *"}}]`)
+}
+
+// TestPhoenixBroadcastBudget: every message of a request counts.
+func TestPhoenixBroadcastBudget(t *testing.T) {
+	n := startNode(t, nodeOptions{gateway: Options{Limits: budget.Limits{Tenant: budget.Rates{Messages: 1}}}})
+	for _, messages := range []int{1, 10} {
+		want := 202
+		if messages > 1 {
+			want = 429
+		}
+		body := `{"messages":[` + strings.TrimSuffix(strings.Repeat(`{"topic":"a","event":"e"},`, messages), ",") + `]}`
+		res, err := http.Post("http://"+n.addr+"/realtime/v1/api/broadcast?apikey=user:ann", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("%d messages: %d", messages, res.StatusCode)
+		}
+	}
 }
 
 // TestPhoenixHandshake: who may not open a socket is told in JSON.

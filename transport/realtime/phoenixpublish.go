@@ -112,6 +112,9 @@ func checkPhoenixMessage(p channel.Publish) error {
 }
 
 func (g *Gateway) sendPhoenix(r *route.Request, all []channel.Publish) error {
+	if err := g.charge(r, len(all)); err != nil {
+		return err
+	}
 	allowed := map[channel.Key]bool{}
 	for _, p := range all {
 		if allowed[p.Key] {

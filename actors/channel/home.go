@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"time"
 
 	"fluxbase/actors/kernel"
@@ -67,9 +68,9 @@ func (h *home) answer(c *kernel.Context, m kernel.FromNode) {
 		h.order.watch(string(m.From), q.Members, now.Add(interestLease))
 		c.Reply(&interested{Epoch: h.order.epoch, Offset: h.order.offset})
 	case *fetch:
-		answer := &fetched{Epoch: h.order.epoch, Offset: q.From}
+		answer := &fetched{Epoch: h.order.epoch, Offset: q.From, Newest: h.order.offset}
 		if q.Epoch == h.order.epoch {
-			answer.Messages = h.order.fetch(q.From, q.To)
+			answer.Messages = h.order.fetch(q.From, cmp.Or(q.To, h.order.offset))
 		}
 		c.Reply(answer)
 	default:

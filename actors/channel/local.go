@@ -35,6 +35,7 @@ type local struct {
 	seq     sequence
 	window  *delivery.Window
 
+	holding    map[kernel.Ref]*held
 	joining    []Join // waiting for the home to know of this node
 	registered bool
 	asking     bool // an interest question is on its way
@@ -91,6 +92,7 @@ func (l *local) start(c *kernel.Context) {
 		_ = self.Tell(windowOpen{})
 	})
 	l.quiet = time.Now()
+	l.holding = map[kernel.Ref]*held{}
 	// The home remembers what a former actor of this channel published, and that
 	// one began with the same serials.
 	l.nonce = rand.Text() + "."
@@ -102,6 +104,8 @@ func (l *local) handle(c *kernel.Context, msg any, request *kernel.Request) {
 	switch m := msg.(type) {
 	case Join:
 		l.join(c, m)
+	case Follow:
+		l.follow(m)
 	case Leave:
 		l.leave(c, m.Member)
 	case Publish:
@@ -112,7 +116,7 @@ func (l *local) handle(c *kernel.Context, msg any, request *kernel.Request) {
 	case *deliver:
 		l.deliver(c, m)
 	case membersChanged:
-		if l.members.len() > 0 {
+		if l.count() > 0 {
 			l.register(c)
 		}
 	}
@@ -128,21 +132,30 @@ func (l *local) join(c *kernel.Context, j Join) {
 }
 
 func (l *local) admit(c *kernel.Context, j Join) {
+	delete(l.holding, j.Member.Ref)
+	if j.Hold || j.Recover != nil {
+		l.hold(c, j)
+		return
+	}
 	l.members.add(j.Member)
-	if j.Member.Ref.Tell(Joined{Key: j.Key, Channel: c.Self()}) != nil {
+	if j.Member.Ref.Tell(Joined{Key: j.Key, Channel: c.Self(), Epoch: l.seq.epoch, Offset: l.seq.offset}) != nil {
 		l.members.remove(j.Member.Ref)
 	}
 }
 
+// count is the number of members, those included that hear nothing yet.
+func (l *local) count() int { return l.members.len() + len(l.holding) }
+
 func (l *local) leave(c *kernel.Context, ref kernel.Ref) {
 	l.members.remove(ref)
+	delete(l.holding, ref)
 	for i, j := range l.joining {
 		if j.Member.Ref == ref {
 			l.joining = append(l.joining[:i], l.joining[i+1:]...)
 			break
 		}
 	}
-	if l.members.len() == 0 && len(l.joining) == 0 && l.registered {
+	if l.count() == 0 && len(l.joining) == 0 && l.registered {
 		l.registered = false
 		l.register(c)
 	}
@@ -156,7 +169,7 @@ func (l *local) register(c *kernel.Context) {
 		return
 	}
 	l.asking = true
-	count := uint64(l.members.len() + len(l.joining))
+	count := uint64(l.count() + len(l.joining))
 	c.Go(askTimeout, func(ctx context.Context) (any, error) {
 		return l.router.placement.AskHome(ctx, Kind, l.key.String(), &interest{Members: count})
 	}, func(c *kernel.Context, res any, err error) {
@@ -194,7 +207,7 @@ func (l *local) onInterest(c *kernel.Context, count uint64, answer *interested, 
 // place compares the home's newest number with what this node has seen.
 func (l *local) place(c *kernel.Context, at *interested) {
 	switch {
-	case l.members.len() == 0 || !l.seq.known:
+	case l.count() == 0 || !l.seq.known:
 		if !l.seq.known || at.Epoch >= l.seq.epoch {
 			l.seq.start(at.Epoch, at.Offset)
 			l.seq.waiting = nil
@@ -219,12 +232,10 @@ func (l *local) deliver(c *kernel.Context, shared *deliver) {
 	d := &own
 	switch l.seq.take(d) {
 	case pass:
-		l.members.broadcast(l.key, d.Epoch, d.Offset, d.Messages, l.window)
+		l.handOn(d)
 	case newEpoch:
-		if d.Offset > 1 || l.members.len() > 0 {
-			l.lost("epoch_changed")
-		}
-		l.members.broadcast(l.key, d.Epoch, d.Offset, d.Messages, l.window)
+		l.lost("epoch_changed")
+		l.handOn(d)
 	case hole:
 		l.seq.waiting = append(l.seq.waiting, d)
 		if len(l.seq.waiting) > maxWaiting {
@@ -282,10 +293,18 @@ func (l *local) release(c *kernel.Context) {
 }
 
 func (l *local) lost(reason string) {
-	l.members.notice(&delivery.Notice{
-		Type: "messages_lost", Channel: l.key.Name, Private: l.key.Private, Code: string(fault.MessagesLost),
+	n := lostNotice(l.key, reason)
+	l.members.notice(n)
+	for _, h := range l.holding {
+		h.keep(n)
+	}
+}
+
+func lostNotice(key Key, reason string) *delivery.Notice {
+	return &delivery.Notice{
+		Type: "messages_lost", Channel: key.Name, Private: key.Private, Code: string(fault.MessagesLost),
 		Message: "messages of this channel may have been missed: " + reason,
-	})
+	}
 }
 
 func (l *local) publish(c *kernel.Context, p Publish, request *kernel.Request) {
@@ -383,7 +402,7 @@ func (l *local) send(c *kernel.Context, batch []outgoing) {
 				continue
 			}
 			l.answer(o, Published{Epoch: answer.Epoch, Offset: answer.Offsets[i],
-				Recipients: l.members.len() + int(answer.Elsewhere)})
+				Recipients: l.count() + int(answer.Elsewhere)})
 		}
 		l.sending = false
 		l.flush(c)
@@ -393,7 +412,8 @@ func (l *local) send(c *kernel.Context, batch []outgoing) {
 func (l *local) renew(c *kernel.Context) {
 	c.After(renewEvery, renew{})
 	l.flush(c) // in case the word that the window is open was lost
-	if l.members.len() > 0 {
+	l.patience(time.Now())
+	if l.count() > 0 {
 		l.register(c)
 		return
 	}
@@ -411,6 +431,9 @@ func (l *local) stop() {
 		l.answer(o, Published{Err: fault.New(fault.ServiceUnavailable, "the channel is stopping")})
 	}
 	for ref := range l.members.byRef {
+		_ = ref.Tell(Ended{Key: l.key})
+	}
+	for ref := range l.holding {
 		_ = ref.Tell(Ended{Key: l.key})
 	}
 	for _, j := range l.joining {

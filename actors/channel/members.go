@@ -1,6 +1,9 @@
 package channel
 
 import (
+	"slices"
+	"time"
+
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
 )
@@ -15,6 +18,8 @@ type members struct {
 	byRef  map[kernel.Ref]*member
 	byID   map[string]*member
 	groups []*group
+	// skipping are the members with something to skip.
+	skipping map[*member]struct{}
 }
 
 type member struct {
@@ -22,9 +27,17 @@ type member struct {
 	id    string
 	group *group
 	at    int // index in group.list
-	// own is set while a run holds messages that this member sent itself.
+	// own is set while a run holds messages that this member sent itself, or that
+	// are not for it.
 	own bool
+	// skip are ids of messages that this member has already, until a time.
+	skip      []string
+	skipUntil time.Time
 }
+
+// skipTime is how long after a member has got messages of realtime.messages the
+// same ones may come through the channel.
+const skipTime = time.Minute
 
 type group struct {
 	codec delivery.Codec
@@ -32,7 +45,7 @@ type group struct {
 }
 
 func newMembers() *members {
-	return &members{byRef: map[kernel.Ref]*member{}, byID: map[string]*member{}}
+	return &members{byRef: map[kernel.Ref]*member{}, byID: map[string]*member{}, skipping: map[*member]struct{}{}}
 }
 
 func (s *members) len() int { return len(s.byRef) }
@@ -64,6 +77,7 @@ func (s *members) remove(ref kernel.Ref) {
 		return
 	}
 	delete(s.byRef, ref)
+	delete(s.skipping, m)
 	if s.byID[m.id] == m {
 		delete(s.byID, m.id)
 	}
@@ -92,8 +106,33 @@ func (s *members) broadcast(key Key, epoch, offset uint64, list []*message, w *d
 	}
 }
 
+// skip keeps messages from a member that has them already.
+func (s *members) skip(ref kernel.Ref, ids []string) {
+	if m := s.byRef[ref]; m != nil && len(ids) > 0 {
+		m.skip, m.skipUntil = ids, time.Now().Add(skipTime)
+		s.skipping[m] = struct{}{}
+	}
+}
+
+// concerned are the members with something to skip among the messages.
+func (s *members) concerned(list []*message) (some []*member) {
+	now := time.Now()
+	for m := range s.skipping {
+		if now.After(m.skipUntil) {
+			m.skip = nil
+			delete(s.skipping, m)
+			continue
+		}
+		if slices.ContainsFunc(list, func(one *message) bool { return one.ID != "" && slices.Contains(m.skip, one.ID) }) {
+			some = append(some, m)
+		}
+	}
+	return some
+}
+
 // run sends one run of messages: everybody gets the same bytes, except senders
-// among the members, who get their own messages marked.
+// among the members, who get their own messages marked, and those who have some of
+// them already.
 func (s *members) run(events []delivery.Broadcast, list []*message, w *delivery.Window) {
 	var senders []*member
 	for _, m := range list {
@@ -102,12 +141,20 @@ func (s *members) run(events []delivery.Broadcast, list []*message, w *delivery.
 			senders = append(senders, own)
 		}
 	}
+	if len(s.skipping) > 0 {
+		for _, m := range s.concerned(list) {
+			if !m.own {
+				m.own = true
+				senders = append(senders, m)
+			}
+		}
+	}
 	for _, g := range s.groups {
-		s.tell(g, senders, encode(g.codec, events, list, ""), w)
+		s.tell(g, senders, encode(g.codec, events, list, "", nil), w)
 	}
 	for _, own := range senders {
 		own.own = false
-		frame := encode(own.group.codec, events, list, own.id)
+		frame := encode(own.group.codec, events, list, own.id, own.skip)
 		if len(frame.Bytes) == 0 {
 			continue
 		}
@@ -143,14 +190,21 @@ func (s *members) tell(g *group, senders []*member, frame *delivery.Frame, w *de
 	}
 }
 
-func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, sender string) *delivery.Frame {
+func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, sender string, skip []string) *delivery.Frame {
 	size := 0
 	for _, m := range list {
 		size += m.size() + 128
 	}
-	frame := &delivery.Frame{Bytes: make([]byte, 0, size), Messages: len(events)}
+	frame := &delivery.Frame{Bytes: make([]byte, 0, size)}
 	for i := range events {
+		if id := list[i].ID; id != "" && slices.Contains(skip, id) {
+			continue
+		}
+		before := len(frame.Bytes)
 		frame.Bytes = codec.AppendBroadcast(frame.Bytes, &events[i], sender != "" && list[i].Sender == sender)
+		if len(frame.Bytes) > before {
+			frame.Messages++
+		}
 	}
 	return frame
 }
@@ -158,7 +212,7 @@ func encode(codec delivery.Codec, events []delivery.Broadcast, list []*message, 
 // notice tells every member something about the channel.
 func (s *members) notice(n *delivery.Notice) {
 	for _, g := range s.groups {
-		frame := &delivery.Frame{Bytes: g.codec.AppendNotice(nil, n), Messages: 1}
+		frame := noticeFrame(g.codec, n)
 		if len(frame.Bytes) == 0 {
 			continue
 		}

@@ -57,15 +57,39 @@ type Recover struct{ Epoch, Offset uint64 }
 type Join struct {
 	Key    Key
 	Member Member
+	// Recover asks for what was published behind a place; nil for nothing.
+	Recover *Recover
+	// Hold keeps what is new back until the member says Follow. With Recover it is
+	// always so.
+	Hold bool
 }
 
 // Joined answers a Join.
 type Joined struct {
 	Key Key
-	// Channel takes Publish and Leave for this channel directly.
+	// Channel takes Publish, Follow and Leave for this channel directly.
 	Channel kernel.Ref
+	// Epoch and Offset are the place behind which messages come.
+	Epoch, Offset uint64
+	// Held: nothing comes until the member says Follow.
+	Held bool
+	// Recovered: Missed is all that was published behind the place that was asked
+	// for, nil when that is nothing. Otherwise Reason says why it cannot be given, if
+	// it was asked for; it is one of delivery's reasons.
+	Recovered bool
+	Reason    string
+	Missed    *delivery.Frame
 	// Err is a coded fault when joining failed.
 	Err error
+}
+
+// Follow says that a held member has what it missed. It is told to the channel and
+// not answered.
+type Follow struct {
+	Key    Key
+	Member kernel.Ref
+	// Skip are ids of messages that it has, too, although they may come.
+	Skip []string
 }
 
 // Leave ends a membership. It is told to the channel and not answered.

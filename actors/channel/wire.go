@@ -62,13 +62,16 @@ type deliver struct {
 	Messages      []*message
 }
 
-// fetch asks a home's history for the messages From … To.
+// fetch asks a home's history for the messages From … To, or up to the newest one
+// when To is 0.
 type fetch struct{ Epoch, From, To uint64 }
 
 // fetched answers fetch; Messages is empty when the history has them no more.
 type fetched struct {
 	Epoch, Offset uint64
-	Messages      []*message
+	// Newest is the offset of the newest message.
+	Newest   uint64
+	Messages []*message
 }
 
 func init() {
@@ -97,7 +100,7 @@ func init() {
 		return &fetch{Epoch: r.number(), From: r.number(), To: r.number()}
 	})
 	register((&fetched{}).WireKind(), func(r *reader) kernel.Wire {
-		return &fetched{Epoch: r.number(), Offset: r.number(), Messages: r.messages()}
+		return &fetched{Epoch: r.number(), Offset: r.number(), Newest: r.number(), Messages: r.messages()}
 	})
 }
 
@@ -164,7 +167,7 @@ func (f *fetch) AppendWire(dst []byte) ([]byte, error) {
 // AppendWire appends the message's encoding.
 func (f *fetched) AppendWire(dst []byte) ([]byte, error) {
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, f.Epoch), f.Offset)
-	return appendMessages(dst, f.Messages), nil
+	return appendMessages(binary.AppendUvarint(dst, f.Newest), f.Messages), nil
 }
 
 func appendText(dst []byte, s string) []byte {

@@ -124,7 +124,7 @@ func (a *actor) handle(msg any) {
 			}
 			a.rooms[m.Key] = m.Channel
 		}
-		a.core.joined(topic{m.Key.Name, m.Key.Private}, m.Err)
+		a.core.joined(topic{m.Key.Name, m.Key.Private}, m)
 	case channel.Ended:
 		delete(a.rooms, m.Key)
 		a.core.channelEnded(topic{m.Key.Name, m.Key.Private})
@@ -192,10 +192,7 @@ func (a *actor) tableID(t SubscribeTable, ordinal int) string {
 
 // subscriber is this connection with a codec, nil for its dialect's own.
 func (a *actor) subscriber(codec delivery.Codec) delivery.Subscriber {
-	if codec == nil {
-		codec = a.dialect
-	}
-	return delivery.Subscriber{Ref: a.self, Caller: a.core.caller, Codec: codec}
+	return delivery.Subscriber{Ref: a.self, Caller: a.core.caller, Codec: a.codec(codec)}
 }
 
 func (a *actor) tableSubscription(id string, t SubscribeTable) TableSubscription {
@@ -226,11 +223,54 @@ func (a *actor) beginTable(id string) { a.services.Tables.Begin(a.self, id) }
 
 func (a *actor) unsubscribeTable(id string) { a.services.Tables.Unsubscribe(a.self, id) }
 
-func (a *actor) join(k channel.Key, codec delivery.Codec) {
-	err := a.services.Channels.Tell(channel.Join{Key: k, Member: channel.Member{Subscriber: a.subscriber(codec), ID: a.core.id}})
-	if err != nil {
-		a.core.joined(topic{k.Name, k.Private}, err)
+func (a *actor) join(j channel.Join, codec delivery.Codec) {
+	j.Member = channel.Member{Subscriber: a.subscriber(codec), ID: a.core.id}
+	if err := a.services.Channels.Tell(j); err != nil {
+		a.core.joined(topic{j.Key.Name, j.Key.Private}, channel.Joined{Key: j.Key, Err: err})
 	}
+}
+
+func (a *actor) follow(k channel.Key, skip []string) {
+	// A channel that does not hear it lets the member hear after a while.
+	_ = a.rooms[k].Tell(channel.Follow{Key: k, Member: a.self, Skip: skip})
+}
+
+func (a *actor) replay(name string, attempt int, r Replay) {
+	messages := a.services.Messages
+	a.context.Go(authorizeTimeout, func(ctx context.Context) (any, error) {
+		return messages.Since(ctx, name, r.Since, r.Limit)
+	}, func(c *kernel.Context, res any, err error) {
+		a.context = c
+		if !a.core.ended {
+			found, _ := res.([]message.Message)
+			a.core.replayed(name, attempt, found, err)
+			a.settle()
+		}
+		a.context = nil
+	})
+}
+
+func (a *actor) push(f *delivery.Frame) { a.outbox.Push(f) }
+
+func (a *actor) repeat(codec delivery.Codec, b delivery.Broadcast) {
+	if frame := a.codec(codec).AppendBroadcast(nil, &b, false); len(frame) > 0 {
+		// It is bounded by what the client asked for.
+		a.outbox.Push(&delivery.Frame{Bytes: frame, Messages: 1, Reliable: true})
+	}
+}
+
+func (a *actor) notice(codec delivery.Codec, n *delivery.Notice) {
+	if frame := a.codec(codec).AppendNotice(nil, n); len(frame) > 0 {
+		a.outbox.Push(&delivery.Frame{Bytes: frame, Messages: 1})
+	}
+}
+
+// codec is the one that is given, or the connection's own.
+func (a *actor) codec(given delivery.Codec) delivery.Codec {
+	if given == nil {
+		return a.dialect
+	}
+	return given
 }
 
 func (a *actor) leave(k channel.Key) {

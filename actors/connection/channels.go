@@ -38,6 +38,11 @@ type channelState struct {
 	presences Presences
 	// told: the client has that answer.
 	told bool
+	// recover and replay are what it asked for and has not got yet; replaying numbers
+	// the question.
+	recover   *channel.Recover
+	replay    *Replay
+	replaying int
 	// queued messages wait until the channel is joined, so that the sender gets
 	// its own copies.
 	queued []channel.Publish
@@ -64,30 +69,81 @@ func (c *core) subscribeChannel(m SubscribeChannel) {
 		return
 	}
 	at := topic{m.Channel, m.Private}
+	if m.Replay != nil && !m.Private {
+		c.refuse(fault.InvalidInput, "only private channels replay messages", at.refused())
+		return
+	}
 	if err := c.authorize(at, false); err != nil {
 		c.refuseErr(err, at.refused())
 		return
 	}
-	s, err := c.enter(at, m.Codec)
+	s, err := c.enter(at, m)
 	if err != nil {
 		c.refuseErr(err, at.refused())
 		return
 	}
 	s.presences = m.Presences
-	if s.joined {
-		c.subscribed(at, s)
-	} else {
-		s.asked = true
+	switch {
+	case !s.joined:
+		s.asked, s.recover, s.replay = true, m.Recover, m.Replay
+	case m.Recover == nil && m.Replay == nil || !s.listens(at):
+		c.subscribed(at, s, channel.Joined{})
+	default: // it joins again to get what it missed
+		s.joined, s.asked, s.recover, s.replay = false, true, m.Recover, m.Replay
+		c.join(at, s)
 	}
 }
 
-// subscribed acknowledges first and sends the presences after.
-func (c *core) subscribed(at topic, s *channelState) {
+// subscribed acknowledges first, then sends what was missed, and the presences.
+func (c *core) subscribed(at topic, s *channelState, j channel.Joined) {
 	s.told = true
-	c.host.reply(ChannelSubscribed{Channel: at.name, Private: at.private})
+	c.host.reply(ChannelSubscribed{
+		Channel: at.name, Private: at.private, Epoch: j.Epoch, Offset: j.Offset,
+		Recovering: s.recover != nil, Recovered: j.Recovered,
+	})
+	s.recover = nil
+	if j.Reason != "" {
+		c.host.notice(s.codec, &delivery.Notice{
+			Type: "resume_failed", Channel: at.name, Private: at.private, Code: j.Reason,
+			Message: "messages of this channel are missing: it goes on from here",
+		})
+	}
+	if j.Missed != nil {
+		c.host.push(j.Missed)
+	}
+	switch {
+	case j.Held && s.replay != nil:
+		c.attempts++
+		s.replaying = c.attempts
+		c.host.replay(at.name, s.replaying, *s.replay)
+	case j.Held:
+		c.host.follow(c.channelKey(at), nil)
+	}
+	s.replay = nil
 	if s.wantsPresences(at) {
 		c.watchPresence(at, s)
 	}
+}
+
+// replayed sends kept messages, and lets come what is new: but not the same again.
+func (c *core) replayed(name string, attempt int, found []message.Message, err error) {
+	at := topic{name, true}
+	s := c.channels[at]
+	if s == nil || s.replaying != attempt {
+		return
+	}
+	s.replaying = 0
+	if err != nil {
+		c.refuseErr(err, at.refused())
+	}
+	ids := make([]string, len(found))
+	for i, m := range found {
+		ids[i] = m.ID
+		c.host.repeat(s.codec, delivery.Broadcast{
+			Channel: name, Private: true, Event: m.Event, Payload: m.Payload, Raw: m.Binary, ID: m.ID, Replayed: true,
+		})
+	}
+	c.host.follow(c.channelKey(at), ids)
 }
 
 // authorize decides by the name who may enter a channel and publish there. Ordinary
@@ -130,9 +186,9 @@ func (c *core) channelKey(at topic) channel.Key {
 	return channel.Key{Tenant: c.caller.Tenant, Name: at.name, Private: at.private}
 }
 
-// enter makes sure that the channel is joined or being joined. The codec, nil for
-// the connection's, is that of the first to enter.
-func (c *core) enter(at topic, codec delivery.Codec) (*channelState, error) {
+// enter makes sure that the channel is joined or being joined, as m asks if it is
+// not. The codec stays that of the first to enter.
+func (c *core) enter(at topic, m SubscribeChannel) (*channelState, error) {
 	if s := c.channels[at]; s != nil {
 		return s, nil
 	}
@@ -142,18 +198,24 @@ func (c *core) enter(at topic, codec delivery.Codec) (*channelState, error) {
 	if c.channels == nil {
 		c.channels = map[topic]*channelState{}
 	}
-	s := &channelState{codec: codec}
+	s := &channelState{codec: m.Codec, recover: m.Recover, replay: m.Replay}
 	c.channels[at] = s
 	if at.private {
 		c.askPolicies(at, s, "")
 	} else {
-		c.host.join(c.channelKey(at), codec)
+		c.join(at, s)
 	}
 	return s, nil
 }
 
-func (c *core) joined(at topic, err error) {
-	s := c.channels[at]
+// join joins the channel. What was asked of the subscription comes with the answer
+// to this or, when the subscription came later, to another one.
+func (c *core) join(at topic, s *channelState) {
+	c.host.join(channel.Join{Key: c.channelKey(at), Recover: s.recover, Hold: s.replay != nil}, s.codec)
+}
+
+func (c *core) joined(at topic, j channel.Joined) {
+	s, err := c.channels[at], j.Err
 	if s == nil {
 		c.host.leave(c.channelKey(at)) // left while joining was on its way
 		return
@@ -162,15 +224,21 @@ func (c *core) joined(at topic, err error) {
 		c.notJoined(at, s, err)
 		return
 	}
-	c.entered(at, s)
+	if s.asked && !j.Held && (s.recover != nil || s.replay != nil) {
+		c.join(at, s) // it asked for more than the join that was on its way
+		return
+	}
+	c.entered(at, s, j)
 }
 
 // entered does what waited for the channel.
-func (c *core) entered(at topic, s *channelState) {
+func (c *core) entered(at topic, s *channelState, j channel.Joined) {
 	s.joined = true
 	if s.asked {
 		s.asked = false
-		c.subscribed(at, s)
+		c.subscribed(at, s, j)
+	} else if j.Held {
+		c.host.follow(c.channelKey(at), nil)
 	}
 	for _, p := range s.queued {
 		c.host.publish(p)
@@ -205,7 +273,7 @@ func (c *core) channelEnded(at topic) {
 	}
 	s.joined = false
 	c.refuse(fault.MessagesLost, "messages of this channel may have been missed", at.refused())
-	c.host.join(c.channelKey(at), s.codec)
+	c.join(at, s)
 }
 
 func (c *core) dropChannel(at topic) {
@@ -243,7 +311,7 @@ func (c *core) broadcast(m Broadcast) {
 		c.subscribeChannel(SubscribeChannel{Channel: m.Channel}) // receive-only
 		return
 	}
-	s, err := c.enter(at, nil)
+	s, err := c.enter(at, SubscribeChannel{})
 	if err != nil {
 		c.refuseErr(err, at.refusedMessage(m.MessageID))
 		return

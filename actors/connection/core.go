@@ -23,7 +23,19 @@ type host interface {
 	subscribeTable(id string, attempt int, t SubscribeTable, again bool)
 	beginTable(id string)
 	unsubscribeTable(id string)
-	join(k channel.Key, codec delivery.Codec)
+	// join makes the connection a member; it fills in the member. joined is called
+	// with the answer.
+	join(j channel.Join, codec delivery.Codec)
+	// follow lets a held member hear what is new.
+	follow(k channel.Key, skip []string)
+	// replay asks for kept messages of a private channel. replayed is called with
+	// the answer, later.
+	replay(channel string, attempt int, r Replay)
+	// push sends a frame; repeat and notice make one, by a codec or, when it is nil,
+	// by the connection's own.
+	push(f *delivery.Frame)
+	repeat(codec delivery.Codec, b delivery.Broadcast)
+	notice(codec delivery.Codec, n *delivery.Notice)
 	leave(k channel.Key)
 	publish(p channel.Publish)
 	watch(k presence.Key, codec delivery.Codec)

@@ -34,7 +34,14 @@ func (s *script) reply(r Reply) {
 	case Refused:
 		s.note("refused %s %s%s%s", r.Code, topic{r.Channel, r.Private}, r.SubscriptionID, r.Ref)
 	case ChannelSubscribed:
-		s.note("subscribed %s", topic{r.Channel, r.Private})
+		text := fmt.Sprintf("subscribed %s", topic{r.Channel, r.Private})
+		if r.Offset > 0 {
+			text += fmt.Sprintf(" %d/%d", r.Epoch, r.Offset)
+		}
+		if r.Recovering {
+			text += fmt.Sprintf(" recovering %t", r.Recovered)
+		}
+		s.note("%s", text)
 	case Unsubscribed:
 		s.note("unsubscribed %s%s", topic{r.Channel, r.Private}, r.SubscriptionID)
 	case BroadcastAccepted:
@@ -58,14 +65,24 @@ func (s *script) subscribeTable(id string, n int, t SubscribeTable, again bool) 
 	}
 	s.note("follow %s/%d", id, n)
 }
-func (s *script) beginTable(id string)                   { s.note("begin %s", id) }
-func (s *script) unsubscribeTable(id string)             { s.note("unfollow %s", id) }
-func (s *script) join(k channel.Key, _ delivery.Codec)   { s.note("join %s", k) }
-func (s *script) leave(k channel.Key)                    { s.note("leave %s", k) }
-func (s *script) publish(p channel.Publish)              { s.note("publish %s %s", p.Key, p.Payload) }
-func (s *script) watch(k presence.Key, _ delivery.Codec) { s.note("watch %s", k) }
-func (s *script) track(k presence.Key, t Track)          { s.note("track %s %s", k, t.Key) }
-func (s *script) untrack(k presence.Key, key string)     { s.note("untrack %s %s", k, key) }
+func (s *script) beginTable(id string)       { s.note("begin %s", id) }
+func (s *script) unsubscribeTable(id string) { s.note("unfollow %s", id) }
+func (s *script) join(j channel.Join, _ delivery.Codec) {
+	s.note("join %s", j.Key)
+	if j.Recover != nil || j.Hold {
+		s.note("with what it missed")
+	}
+}
+func (s *script) follow(k channel.Key, skip []string)           { s.note("follow %s but %v", k, skip) }
+func (s *script) replay(name string, n int, r Replay)           { s.note("replay %s/%d %d", name, n, r.Limit) }
+func (s *script) push(*delivery.Frame)                          { s.note("push") }
+func (s *script) repeat(_ delivery.Codec, b delivery.Broadcast) { s.note("repeat %s", b.ID) }
+func (s *script) notice(_ delivery.Codec, n *delivery.Notice)   { s.note("%s %s", n.Type, n.Code) }
+func (s *script) leave(k channel.Key)                           { s.note("leave %s", k) }
+func (s *script) publish(p channel.Publish)                     { s.note("publish %s %s", p.Key, p.Payload) }
+func (s *script) watch(k presence.Key, _ delivery.Codec)        { s.note("watch %s", k) }
+func (s *script) track(k presence.Key, t Track)                 { s.note("track %s %s", k, t.Key) }
+func (s *script) untrack(k presence.Key, key string)            { s.note("untrack %s %s", k, key) }
 func (s *script) unwatch(k presence.Key, cut bool) {
 	if cut {
 		s.note("cut off %s", k)
@@ -119,7 +136,7 @@ func TestCore(t *testing.T) {
 		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("1")}) }, "join t/broadcast:r"},
 		{func() { c.broadcast(Broadcast{Channel: "broadcast:r", Payload: []byte("2")}) }, ""},
 		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, ""},
-		{func() { c.joined(topic{name: "broadcast:r"}, nil) }, "subscribed broadcast:r | publish t/broadcast:r 1 | publish t/broadcast:r 2"},
+		{func() { c.joined(topic{name: "broadcast:r"}, channel.Joined{}) }, "subscribed broadcast:r | publish t/broadcast:r 1 | publish t/broadcast:r 2"},
 		{func() { c.subscribeChannel(SubscribeChannel{Channel: "broadcast:r"}) }, "subscribed broadcast:r"},
 		{func() {
 			c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}, MessageID: "m", Offset: 3})
@@ -129,10 +146,10 @@ func TestCore(t *testing.T) {
 			c.published(channel.Published{Key: channel.Key{Name: "broadcast:r"}, Err: errors.New("secret")})
 		}, "refused INTERNAL_ERROR broadcast:r"},
 		{func() { c.channelEnded(topic{name: "broadcast:r"}) }, "refused MESSAGES_LOST broadcast:r | join t/broadcast:r"},
-		{func() { c.joined(topic{name: "broadcast:r"}, fault.New(fault.Timeout, "no")) }, "leave t/broadcast:r | refused TIMEOUT broadcast:r"},
+		{func() { c.joined(topic{name: "broadcast:r"}, channel.Joined{Err: fault.New(fault.Timeout, "no")}) }, "leave t/broadcast:r | refused TIMEOUT broadcast:r"},
 		// Presence.
 		{func() { c.subscribeChannel(SubscribeChannel{Channel: "lobby"}) }, "join t/lobby"},
-		{func() { c.joined(topic{name: "lobby"}, nil) }, "subscribed lobby | watch t/lobby"},
+		{func() { c.joined(topic{name: "lobby"}, channel.Joined{}) }, "subscribed lobby | watch t/lobby"},
 		{func() { c.track(Track{Channel: "lobby", Key: "k", State: []byte("123456")}) }, "refused PAYLOAD_TOO_LARGE lobby"},
 		{func() { c.track(Track{Channel: "lobby", Key: "k"}) }, "track t/lobby k"},
 		{func() { c.track(Track{Channel: "hall", Key: "k"}) }, "refused PRESENCE_LIMIT_REACHED hall"},
@@ -144,7 +161,7 @@ func TestCore(t *testing.T) {
 			c.tracked(presence.Tracked{Room: presence.Key{Channel: "hall"}, Key: "k", Err: fault.New(fault.PresenceLimitReached, "full")})
 		}, "refused PRESENCE_LIMIT_REACHED hall"},
 		{func() { c.unsubscribe(Unsubscribe{Channel: "hall"}) }, "unwatch t/hall | unsubscribed hall"},
-		{func() { c.joined(topic{name: "hall"}, nil) }, "leave t/hall"},
+		{func() { c.joined(topic{name: "hall"}, channel.Joined{}) }, "leave t/hall"},
 		// The caller.
 		{func() { c.refreshToken(RefreshToken{Err: errors.New("forged")}) }, "refused INVALID_TOKEN "},
 		{func() { other := user("a"); other.Tenant = "u"; c.refreshToken(RefreshToken{Caller: other}) }, "refused INVALID_TOKEN "},
@@ -277,7 +294,7 @@ func TestCoreOfASession(t *testing.T) {
 	c.subscribeTable(SubscribeTable{ID: "mine", Table: "notes"})
 	c.tableAnswered("mine", 1, Beginning{}, nil)
 	c.subscribeChannel(SubscribeChannel{Channel: "lobby", Presences: PresencesUnwanted})
-	c.joined(topic{name: "lobby"}, nil)
+	c.joined(topic{name: "lobby"}, channel.Joined{})
 	c.track(Track{Channel: "lobby", Key: "k", Ref: "7"})
 	c.tracked(presence.Tracked{Room: presence.Key{Channel: "lobby"}, Key: "k", Ref: "7"})
 	s.take()
@@ -301,7 +318,7 @@ func TestCorePresences(t *testing.T) {
 	c := newCore("conn", user("a"), Limits{PresenceBytes: 5}, s)
 	for name, want := range map[topic]Presences{{name: "lobby"}: PresencesUnwanted, {name: "broadcast:x"}: PresencesWanted} {
 		c.subscribeChannel(SubscribeChannel{Channel: name.name, Presences: want})
-		c.joined(name, nil)
+		c.joined(name, channel.Joined{})
 		if got := strings.Contains(s.take(), "watch"); got != (want == PresencesWanted) {
 			t.Errorf("%s: watches %v", name.name, got)
 		}
@@ -342,7 +359,7 @@ func TestAuthorize(t *testing.T) {
 	admin.Role = caller.Admin
 	c := newCore("x", admin, Limits{}, s)
 	c.subscribeChannel(SubscribeChannel{Channel: AdminChannel})
-	c.joined(topic{name: AdminChannel}, nil)
+	c.joined(topic{name: AdminChannel}, channel.Joined{})
 	s.take()
 	c.refreshToken(RefreshToken{Caller: user("a")})
 	if got := s.take(); !strings.Contains(got, "leave t/"+AdminChannel+" | refused ADMIN_REQUIRED "+AdminChannel) {
@@ -393,7 +410,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 			if err == nil {
 				b.channels[k] = true
 			}
-			c.joined(topic{name: k}, err)
+			c.joined(topic{name: k}, channel.Joined{Err: err})
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {

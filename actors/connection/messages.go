@@ -2,6 +2,7 @@ package connection
 
 import (
 	"encoding/json"
+	"time"
 
 	"fluxbase/actors/channel"
 	"fluxbase/actors/delivery"
@@ -85,9 +86,18 @@ type SubscribeChannel struct {
 	Presences Presences
 	// Recover asks for what was published after a place; nil for what comes only.
 	Recover *channel.Recover
+	// Replay asks for messages of a private channel that realtime.messages has; nil
+	// for none.
+	Replay *Replay
 	// Codec makes the frames of this channel and of its presences; nil for the
 	// connection's own.
 	Codec delivery.Codec
+}
+
+// Replay asks for the newest Limit messages after Since, 25 at most.
+type Replay struct {
+	Since time.Time
+	Limit int
 }
 
 // Presences says whether a subscription to a channel brings its presences.
@@ -193,10 +203,15 @@ type ResumeFailed struct {
 	Reason, Message string
 }
 
-// ChannelSubscribed: every message numbered from now on will be delivered.
+// ChannelSubscribed: every message numbered behind a place will be delivered.
 type ChannelSubscribed struct {
 	Channel string
 	Private bool
+	// Epoch and Offset are the place; zero where only presences may be seen.
+	Epoch, Offset uint64
+	// Recovering: the client asked to go on from a place of its own. Recovered: it
+	// gets everything since then first. If not, a notice says why.
+	Recovering, Recovered bool
 }
 
 // Unsubscribed: what is committed or published from now on will not come; what is

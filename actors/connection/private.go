@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"fluxbase/actors/channel"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/message"
 )
@@ -146,12 +147,12 @@ func (c *core) readable(at topic, s *channelState, now message.Access, err error
 	switch {
 	case now.Broadcast && !before.Broadcast:
 		s.joined = false
-		c.host.join(c.channelKey(at), s.codec)
+		c.join(at, s)
 	case !now.Broadcast && before.Broadcast:
 		c.host.leave(c.channelKey(at))
-		c.entered(at, s)
+		c.entered(at, s, channel.Joined{})
 	case !before.Any():
-		c.entered(at, s)
+		c.entered(at, s, channel.Joined{})
 	}
 	if s.watching && !now.Presence {
 		s.watching, s.keys = false, nil

@@ -43,7 +43,7 @@ func (c *core) track(m Track) {
 		c.refuse(fault.PresenceLimitReached, "too many presence channels on this connection", refused)
 		return
 	}
-	s, err := c.enter(at, nil)
+	s, err := c.enter(at, SubscribeChannel{})
 	if err != nil {
 		c.refuseErr(err, refused)
 		return

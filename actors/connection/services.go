@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"time"
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
@@ -71,6 +72,9 @@ type Messages interface {
 	Readable(ctx context.Context, c caller.Caller, channel string) (message.Access, error)
 	// Writable tells whether it may write there.
 	Writable(ctx context.Context, c caller.Caller, channel string, e message.Extension) (bool, error)
+	// Since gives the newest messages of a private channel after a moment, oldest
+	// first.
+	Since(ctx context.Context, channel string, after time.Time, limit int) ([]message.Message, error)
 }
 
 // Limits bound one connection. Zero means the default, negative no limit.

@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"encoding/base64"
+	"strconv"
 
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
@@ -187,6 +188,14 @@ func (native) AppendReply(dst []byte, r connection.Reply) []byte {
 		dst = append(dst, `{"type":"ack"`...)
 		dst = appendMember(dst, "channel", r.Channel)
 		dst = appendFlag(dst, "private", r.Private)
+		if r.Epoch > 0 {
+			dst = appendNumber(dst, "offset", r.Offset)
+			dst = appendNumber(dst, "epoch", r.Epoch)
+		}
+		if r.Recovering {
+			dst = append(dst, `,"recovered":`...)
+			dst = strconv.AppendBool(dst, r.Recovered)
+		}
 		dst = append(dst, `,"payload":{"subscribed":true`...)
 		dst = append(appendMember(dst, "channel", r.Channel), "}}"...)
 	case connection.Unsubscribed:

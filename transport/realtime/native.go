@@ -1,12 +1,15 @@
 package realtime
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
+	"fluxbase/actors/channel"
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
 	"fluxbase/persistence/fault"
@@ -36,19 +39,37 @@ type incoming struct {
 // channel, which is the private one of its name then; or of a log subscription,
 // which may also use schema and table for its two ids.
 type config struct {
-	Private     bool   `json:"private"`
-	Event       string `json:"event"`
-	Schema      string `json:"schema"`
-	Table       string `json:"table"`
-	Filter      string `json:"filter"`
-	ExecutionID string `json:"execution_id"`
-	Type        string `json:"type"`
+	Private bool `json:"private"`
+	// Recover goes on from a place in a channel's order, Replay begins with messages
+	// of a private channel.
+	Recover     *recoverConfig `json:"recover"`
+	Replay      *replayConfig  `json:"replay"`
+	Event       string         `json:"event"`
+	Schema      string         `json:"schema"`
+	Table       string         `json:"table"`
+	Filter      string         `json:"filter"`
+	ExecutionID string         `json:"execution_id"`
+	Type        string         `json:"type"`
 	// Cursor resumes; Snapshot begins with the rows, Limit of them in an Order.
 	Cursor   string `json:"cursor"`
 	Snapshot bool   `json:"snapshot"`
 	Order    string `json:"order"`
 	Limit    int64  `json:"limit"`
 }
+
+type recoverConfig struct {
+	Epoch  uint64 `json:"epoch"`
+	Offset uint64 `json:"offset"`
+}
+
+// replayConfig asks for the newest Limit messages since a time in milliseconds.
+type replayConfig struct {
+	Since int64 `json:"since"`
+	Limit int   `json:"limit"`
+}
+
+// maxReplay is the number of messages that a client may ask to have repeated.
+const maxReplay = 25
 
 // presencePayload is what a presence message says, at the top or in its payload.
 type presencePayload struct {
@@ -152,10 +173,24 @@ func subscribe(m *incoming) any {
 			schema, table = c.Schema, name
 		}
 		c.Schema, c.Table = schema, table
-	case m.Config == nil || *m.Config == (config{Private: m.Config.Private}):
-		return connection.SubscribeChannel{Channel: m.Channel, Private: m.private()}
+	case m.Config == nil || *m.Config == (config{Private: m.Config.Private, Recover: m.Config.Recover, Replay: m.Config.Replay}):
+		return subscribeChannel(m, c)
 	}
 	return subscribeTable(m, c)
+}
+
+func subscribeChannel(m *incoming, c config) any {
+	s := connection.SubscribeChannel{Channel: m.Channel, Private: c.Private}
+	if r := c.Recover; r != nil {
+		s.Recover = &channel.Recover{Epoch: r.Epoch, Offset: r.Offset}
+	}
+	if r := c.Replay; r != nil {
+		if r.Limit < 0 || r.Limit > maxReplay || r.Since < 0 {
+			return refuse(fault.InvalidInput, fmt.Sprintf("replay needs since, and a limit up to %d", maxReplay), m)
+		}
+		s.Replay = &connection.Replay{Since: time.UnixMilli(r.Since), Limit: cmp.Or(r.Limit, maxReplay)}
+	}
+	return s
 }
 
 func subscribeTable(m *incoming, c config) any {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"fluxbase/actors/connection"
 )
@@ -31,6 +32,9 @@ func TestNativeMessages(t *testing.T) {
 		{`{"type":"subscribe","channel":"table:notes","config":{"schema":"app"}}`, `SubscribeTable{table:notes app notes * }`},
 		{`{"type":"subscribe","channel":"room","config":{}}`, `SubscribeChannel{room false}`},
 		{`{"type":"subscribe","channel":"room","config":{"private":true}}`, `SubscribeChannel{room true}`},
+		{`{"type":"subscribe","channel":"room","config":{"recover":{"epoch":3,"offset":9}}}`, `SubscribeChannel{room false} after 3/9`},
+		{`{"type":"subscribe","channel":"room","config":{"private":true,"replay":{"since":1700000000000}}}`, `SubscribeChannel{room true} and 25 since 2023-11-14T22:13:20Z`},
+		{`{"type":"subscribe","channel":"room","config":{"private":true,"replay":{"since":1,"limit":26}}}`, `Refuse INVALID_INPUT replay needs since, and a limit up to 25`},
 		{`{"type":"unsubscribe","channel":"room","config":{"private":true}}`, `Unsubscribe{ room true}`},
 		{`{"type":"subscribe","channel":"presence:lobby"}`, `SubscribeChannel{presence:lobby false}`},
 		{`{"type":"unsubscribe","subscription_id":"x"}`, `Unsubscribe{x  false}`},
@@ -68,7 +72,14 @@ func show(msg any) string {
 	case connection.Refuse:
 		return fmt.Sprintf("Refuse %s %s", m.Refused.Code, m.Refused.Message)
 	case connection.SubscribeChannel:
-		return fmt.Sprintf("SubscribeChannel{%s %t}", m.Channel, m.Private)
+		text := fmt.Sprintf("SubscribeChannel{%s %t}", m.Channel, m.Private)
+		if m.Recover != nil {
+			text += fmt.Sprintf(" after %d/%d", m.Recover.Epoch, m.Recover.Offset)
+		}
+		if m.Replay != nil {
+			text += fmt.Sprintf(" and %d since %s", m.Replay.Limit, m.Replay.Since.UTC().Format(time.RFC3339))
+		}
+		return text
 	case connection.SubscribeTable:
 		from := ""
 		if m.Cursor != "" {

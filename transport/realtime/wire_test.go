@@ -17,17 +17,17 @@ import (
 func TestSocketFollowsRFC6455(t *testing.T) {
 	n := startNode(t, nodeOptions{gateway: Options{MessageBytes: 100_000}})
 	closing := func(code int) []byte { return binary.BigEndian.AppendUint16(nil, uint16(code)) }
-	subscribe := `{"type":"subscribe","channel":"broadcast:x"}`
-	ack := `{"type":"ack","channel":"broadcast:x","payload":{"subscribed":true,"channel":"broadcast:x"}}`
+	unsubscribe := `{"type":"unsubscribe","channel":"broadcast:x"}`
+	ack := `{"type":"ack","channel":"broadcast:x","payload":{"unsubscribed":true}}`
 	tests := []struct {
 		name string
 		send []byte
 		want []string // opcode and payload; "8 <code>" for a close
 	}{
-		{"text", clientFrame(0x81, []byte(subscribe)), []string{"1 " + ack}},
-		{"binary is read alike", clientFrame(0x82, []byte(subscribe)), []string{"1 " + ack}},
+		{"text", clientFrame(0x81, []byte(unsubscribe)), []string{"1 " + ack}},
+		{"binary is read alike", clientFrame(0x82, []byte(unsubscribe)), []string{"1 " + ack}},
 		{"binary that is no text", clientFrame(0x82, []byte("\"\xff\"")), []string{`1 {"type":"error","error":"invalid message: not UTF-8","code":"INVALID_MESSAGE"}`}},
-		{"fragments with a ping between", joined(clientFrame(0x01, []byte(subscribe[:9])), clientFrame(0x89, []byte("now")), clientFrame(0x80, []byte(subscribe[9:]))), []string{"A now", "1 " + ack}},
+		{"fragments with a ping between", joined(clientFrame(0x01, []byte(unsubscribe[:9])), clientFrame(0x89, []byte("now")), clientFrame(0x80, []byte(unsubscribe[9:]))), []string{"A now", "1 " + ack}},
 		{"ping", clientFrame(0x89, []byte("abc")), []string{"A abc"}},
 		{"pings keep their order", joined(clientFrame(0x89, []byte("1")), clientFrame(0x89, []byte("2"))), []string{"A 1", "A 2"}},
 		{"pong unasked", joined(clientFrame(0x8a, nil), clientFrame(0x89, []byte("z"))), []string{"A z"}},

@@ -24,7 +24,8 @@ CREATE TABLE realtime.messages (
   xid            xid8        NOT NULL DEFAULT pg_current_xact_id(),
   day            smallint    NOT NULL DEFAULT (extract(epoch FROM now())::bigint / 86400) % 5,
   PRIMARY KEY (id, day),
-  CHECK (payload IS NULL OR binary_payload IS NULL)
+  CHECK (payload IS NULL OR binary_payload IS NULL),
+  CONSTRAINT payload_size CHECK (coalesce(pg_column_size(payload), 0) + coalesce(octet_length(binary_payload), 0) <= 3072000)
 ) PARTITION BY LIST (day);
 
 CREATE INDEX messages_xid ON realtime.messages (xid);

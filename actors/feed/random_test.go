@@ -24,6 +24,8 @@ type viewer struct {
 	where string // the filter as SQL
 	rows  map[string]string
 	taken int
+	// cursor is the place behind what was taken; empty in the middle of rows.
+	cursor string
 }
 
 // replay applies what came since; an event that does not fit what the client has
@@ -32,47 +34,73 @@ func (v *viewer) replay() {
 	v.t.Helper()
 	events := v.seen()
 	for _, e := range events[v.taken:] {
-		if e.Notice != nil {
-			v.t.Errorf("%s: %+v", v.where, e.Notice)
-			continue
-		}
-		v.apply(e.Change)
+		v.taste(e)
 	}
 	v.taken = len(events)
 }
 
+// taste applies one event.
+func (v *viewer) taste(e event) {
+	v.t.Helper()
+	if cursor := e.cursor(); cursor != "" {
+		v.cursor = cursor
+	}
+	switch {
+	case e.Rows != nil:
+		if e.Rows.Begin {
+			clear(v.rows)
+			v.cursor = "" // until the last of them
+		}
+		for _, record := range e.Rows.Records {
+			v.put(record)
+		}
+		if e.Rows.Done {
+			v.cursor = e.Rows.Position
+		}
+	case e.Notice != nil && e.Notice.Type != "position":
+		v.t.Errorf("%s: %+v", v.where, e.Notice)
+	case e.Change != nil:
+		v.apply(e.Change)
+	}
+}
+
+// id is the key of an image.
+func (v *viewer) id(image json.RawMessage) string {
+	v.t.Helper()
+	var row struct{ ID int }
+	if err := json.Unmarshal(image, &row); err != nil {
+		v.t.Errorf("%s: %v", image, err)
+	}
+	return fmt.Sprint(row.ID)
+}
+
+func (v *viewer) put(image json.RawMessage) {
+	v.t.Helper()
+	key := v.id(image)
+	if have, ok := v.rows[key]; ok {
+		v.t.Errorf("%s: %s hits %q", v.where, image, have)
+	}
+	v.rows[key] = string(image)
+}
+
 func (v *viewer) apply(c *delivery.Change) {
 	v.t.Helper()
-	id := func(image json.RawMessage) string {
-		var row struct{ ID int }
-		if err := json.Unmarshal(image, &row); err != nil {
-			v.t.Fatal(err)
-		}
-		return fmt.Sprint(row.ID)
-	}
 	gone := func(image json.RawMessage, whole bool) {
-		key := id(image)
+		key := v.id(image)
 		have, ok := v.rows[key]
 		if !ok || whole && have != string(image) {
 			v.t.Errorf("%s %s: %s → %s starts from %q", v.where, c.Type, c.OldRecord, c.Record, have)
 		}
 		delete(v.rows, key)
 	}
-	put := func(image json.RawMessage) {
-		key := id(image)
-		if have, ok := v.rows[key]; ok {
-			v.t.Errorf("%s %s: %s → %s hits %q", v.where, c.Type, c.OldRecord, c.Record, have)
-		}
-		v.rows[key] = string(image)
-	}
 	switch {
 	case c.Type == delivery.Truncate:
 		clear(v.rows)
 	case c.Type == delivery.Insert || c.Entered:
-		put(c.Record)
+		v.put(c.Record)
 	case c.Type == delivery.Update:
 		gone(c.OldRecord, true)
-		put(c.Record)
+		v.put(c.Record)
 	default:
 		gone(c.OldRecord, !c.Left)
 	}
@@ -99,6 +127,31 @@ func (v *viewer) want() map[string]string {
 func TestEveryClientEndsWithWhatItMaySee(t *testing.T) {
 	t.Parallel()
 	f := setup(t, func(o *feed.Options) { o.Batch.Entries = 50 })
+	f.wildTable()
+	var viewers []*viewer
+	for i, c := range f.wildCallers() {
+		for _, filter := range wildFilters {
+			v := &viewer{client: f.client(c), where: filter.where, rows: map[string]string{}}
+			v.codec = lines{fmt.Sprint("lines", i%2)}
+			v.subscribe("a", "*", filter.condition)
+			viewers = append(viewers, v)
+		}
+	}
+
+	stop := f.wildWriters()
+	time.Sleep(6 * time.Second)
+	stop()
+
+	// The last change reaches everybody, and nothing else comes behind it.
+	f.Exec(`TRUNCATE a`)
+	f.Exec(`INSERT INTO a SELECT g, $1, 'red', g, NULL FROM generate_series(1, 40) g`, user(1))
+	f.wildEnd(viewers)
+}
+
+// wildTable makes a table whose rows are seen by all kinds of policies, and enables
+// it.
+func (f *fixture) wildTable() {
+	f.t.Helper()
 	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, owner uuid, org text, n int NOT NULL DEFAULT 0, v text);
 		ALTER TABLE a ENABLE ROW LEVEL SECURITY;
 		CREATE POLICY own ON a USING (owner = auth.uid() AND n % 5 <> 4);
@@ -109,24 +162,25 @@ func TestEveryClientEndsWithWhatItMaySee(t *testing.T) {
 			IF NEW.n % 7 = 1 THEN UPDATE a SET v = coalesce(v, '') || '+', n = n + 1 WHERE id = NEW.id; END IF; RETURN NULL; END $$;
 		CREATE TRIGGER bump AFTER INSERT OR UPDATE ON a FOR EACH ROW EXECUTE FUNCTION bump()`)
 	f.enable("a")
-	var viewers []*viewer
-	for i, c := range []caller.Caller{
+}
+
+// wildCallers see different rows.
+func (f *fixture) wildCallers() []caller.Caller {
+	return []caller.Caller{
 		f.Anonymous(), f.Service(), f.User(user(1)), f.User(user(2)), f.User(user(1)),
 		withClaims(f.User(user(1)), `{"role":"authenticated","org":"red","sub":"`+user(1)+`"}`),
 		withClaims(f.User(user(3)), `{"role":"authenticated","org":"blue","sub":"`+user(3)+`"}`),
 		withClaims(f.User(user(3)), `{"role":"authenticated","org":"red","sub":"`+user(3)+`"}`),
-	} {
-		for _, filter := range []struct {
-			condition query.Condition
-			where     string
-		}{{nil, "true"}, {compare("n", query.Greater, "3"), "n > 3"}, {compare("org", query.Equal, "red"), "org = 'red'"}} {
-			v := &viewer{client: f.client(c), where: filter.where, rows: map[string]string{}}
-			v.codec = lines{fmt.Sprint("lines", i%2)}
-			v.subscribe("a", "*", filter.condition)
-			viewers = append(viewers, v)
-		}
 	}
+}
 
+var wildFilters = []struct {
+	condition query.Condition
+	where     string
+}{{nil, "true"}, {compare("n", query.Greater, "3"), "n > 3"}, {compare("org", query.Equal, "red"), "org = 'red'"}}
+
+// wildWriters write until they are stopped, while listeners are killed.
+func (f *fixture) wildWriters() (stopAll func()) {
 	stop := make(chan struct{})
 	var writers sync.WaitGroup
 	for seed := range 4 {
@@ -153,13 +207,16 @@ func TestEveryClientEndsWithWhatItMaySee(t *testing.T) {
 			}
 		}
 	})
-	time.Sleep(6 * time.Second)
-	close(stop)
-	writers.Wait()
+	return func() {
+		close(stop)
+		writers.Wait()
+	}
+}
 
-	// The last change reaches everybody, and nothing else comes behind it.
-	f.Exec(`TRUNCATE a`)
-	f.Exec(`INSERT INTO a SELECT g, $1, 'red', g, NULL FROM generate_series(1, 40) g`, user(1))
+// wildEnd waits until every viewer has what SELECT gives it, and nothing more comes.
+func (f *fixture) wildEnd(viewers []*viewer) {
+	t := f.t
+	t.Helper()
 	for _, v := range viewers {
 		want := v.want()
 		f.eventually("the client has everything", func() bool { v.replay(); return t.Failed() || maps.Equal(v.rows, want) })

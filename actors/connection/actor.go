@@ -2,7 +2,6 @@ package connection
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"fluxbase/actors/channel"
@@ -40,7 +39,7 @@ type actor struct {
 	outbox    Outbox
 	services  Services
 	directory kernel.Ref
-	follows   *atomic.Int32 // for the directory to read
+	seat      *registered // the directory's, but for follows
 
 	self       kernel.Ref
 	context    *kernel.Context // of the message being handled
@@ -50,10 +49,10 @@ type actor struct {
 }
 
 // props describes the actor of one connection.
-func props(o Open, directory kernel.Ref, limits Limits, follows *atomic.Int32) kernel.Props {
+func props(o Open, directory kernel.Ref, limits Limits, seat *registered) kernel.Props {
 	return kernel.Props{
 		New: func() kernel.Actor {
-			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory, follows: follows}
+			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory, seat: seat}
 			a.core = newCore(o.ID, o.Caller, limits, a)
 			if d, ok := o.Dialect.(SessionDialect); ok {
 				a.session, a.core.door = d.NewSession(o.Caller), &o.Caller
@@ -92,6 +91,10 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		a.outbox.Close(CloseInternal, "internal error") // unless it was closed before
 	case Disconnected:
 		a.core.left = a.core.left || m.Left
+		if m.Slow != "" {
+			// For operators; a directory that is flooded has more to do.
+			_ = a.directory.Tell(cutSlow{seat: a.seat, reason: m.Slow})
+		}
 		c.Stop()
 	case End:
 		a.core.end(m)
@@ -105,7 +108,7 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		}
 	}
 	a.settle()
-	a.follows.Store(int32(len(a.core.tables) + len(a.core.channels)))
+	a.seat.follows.Store(int32(len(a.core.tables) + len(a.core.channels)))
 	a.context = nil
 }
 

@@ -101,6 +101,8 @@ type Directory struct {
 	users   map[string]int // by tenant and user
 	ips     map[string]int // of connections without a user
 
+	cuts cuts
+
 	draining bool
 	drain    *kernel.Request
 	waves    [][]kernel.Ref
@@ -114,8 +116,8 @@ type registered struct {
 	caller   caller.Caller
 	ip       string
 	channels kernel.Ref
-	follows  *atomic.Int32 // tables and channels, kept by the connection
-	at       int           // index in ordered
+	follows  atomic.Int32 // tables and channels, kept by the connection
+	at       int          // index in ordered
 }
 
 // DirectoryProps describes the node's Directory.
@@ -129,7 +131,7 @@ func DirectoryProps(o DirectoryOptions) kernel.Props {
 	}
 }
 
-// Receive handles Open, List, Count, Recheck and Drain.
+// Receive handles Open, List, ListCuts, Count, Recheck and Drain.
 func (d *Directory) Receive(c *kernel.Context, msg any) {
 	switch m := msg.(type) {
 	case Open:
@@ -141,6 +143,10 @@ func (d *Directory) Receive(c *kernel.Context, msg any) {
 			d.count(r, 1)
 			d.check(r)
 		}
+	case cutSlow:
+		d.cut(m)
+	case ListCuts:
+		c.Reply(d.cuts.find(m))
 	case kernel.Terminated:
 		d.closed(m.Ref)
 	case List:
@@ -167,20 +173,20 @@ func (d *Directory) open(c *kernel.Context, o Open) {
 		c.Fail(fault.New(fault.MaxConnectionsReached, "max_connections_reached"))
 		return
 	}
-	follows := new(atomic.Int32)
-	ref, err := c.Spawn(props(o, c.Self(), d.o.Limits, follows))
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	c.Watch(ref)
 	r := &registered{
 		Connection: Connection{
 			ID: o.ID, Tenant: o.Caller.Tenant, UserID: o.Caller.UserID, Email: o.Caller.Email,
 			RemoteAddr: o.RemoteAddr, ConnectedAt: time.Now().UTC(),
 		},
-		ref: ref, caller: o.Caller, ip: o.IP, channels: o.Services.Channels, follows: follows, at: len(d.ordered),
+		caller: o.Caller, ip: o.IP, channels: o.Services.Channels, at: len(d.ordered),
 	}
+	ref, err := c.Spawn(props(o, c.Self(), d.o.Limits, r))
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	c.Watch(ref)
+	r.ref = ref
 	d.all[ref] = r
 	d.ordered = append(d.ordered, r)
 	d.count(r, 1)
@@ -226,6 +232,10 @@ func (d *Directory) end(ref kernel.Ref, e End) {
 	if ref.Tell(e) != nil {
 		ref.Stop()
 	}
+}
+
+func (d *Directory) cut(m cutSlow) {
+	d.cuts.add(Cut{Connection: m.seat.Connection, At: time.Now().UTC(), Reason: m.reason})
 }
 
 func (d *Directory) closed(ref kernel.Ref) {

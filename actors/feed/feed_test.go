@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fluxbase/actors/delivery"
 	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/caller"
@@ -283,6 +284,39 @@ func TestReadingWaitsForStuckConnections(t *testing.T) {
 		}
 	}
 	f.eventually("the window is empty", func() bool { return f.stats().WindowBytes == 0 })
+}
+
+// TestStuckConnectionsAreCutForTheOthers: who fills the window and stands still is
+// told to go, who has everything is not meant, and what follows is delivered.
+func TestStuckConnectionsAreCutForTheOthers(t *testing.T) {
+	t.Parallel()
+	f := setup(t, func(o *feed.Options) { o.RingBytes = 200_000; o.Batch.Entries = 100 })
+	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, v text)`)
+	f.enable("a")
+	stuck, well := f.client(f.Anonymous()), f.client(f.Anonymous())
+	cut := make(chan delivery.Evict, 1)
+	stuck.hold = true
+	stuck.evict = func(e delivery.Evict) {
+		if stuck.hold && len(stuck.held) > 0 && stuck.held[0].Overdue(e) {
+			stuck.hold = false
+			for _, frame := range stuck.held {
+				frame.Done()
+			}
+			cut <- e
+		}
+	}
+	stuck.subscribe("a", "*", nil)
+	well.subscribe("a", "*", nil)
+	f.Exec(`INSERT INTO a SELECT g, repeat('x', 500) FROM generate_series(1, 3000) g`)
+	select {
+	case e := <-cut:
+		if !e.Still {
+			t.Errorf("cut %+v", e)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody was cut")
+	}
+	f.eventually("the other one has everything", func() bool { return len(well.seen()) == 3000 })
 }
 
 func TestAnotherCallerSeesOtherRows(t *testing.T) {

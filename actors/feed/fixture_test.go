@@ -113,9 +113,18 @@ type client struct {
 	frames map[*delivery.Frame]bool
 	held   []*delivery.Frame
 	hold   bool
+	evict  func(delivery.Evict) // nil: nobody minds
 }
 
 func (c *client) take(msg any) bool {
+	if e, ok := msg.(delivery.Evict); ok {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.evict != nil {
+			c.evict(e)
+		}
+		return true
+	}
 	frame, ok := msg.(*delivery.Frame)
 	if link, linked := msg.(*delivery.Link); linked {
 		frame, ok = link.Frame, true

@@ -115,11 +115,16 @@ func fanout(b *testing.B, subscribers int) {
 
 func dialRaw(t testing.TB, addr string) net.Conn {
 	t.Helper()
+	return dialPath(t, addr, "/realtime")
+}
+
+func dialPath(t testing.TB, addr, path string) net.Conn {
+	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request := "GET /realtime HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	request := "GET " + path + " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}

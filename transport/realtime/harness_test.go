@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,19 +33,23 @@ type node struct {
 	system  *kernel.System
 	gateway *Gateway
 	tables  *fakeTables
-	revoked sync.Map // user id → true
-	dir     kernel.Ref
+	// sendBuffer is what the kernel keeps of a socket that is not read; 0 for as
+	// much as it likes.
+	sendBuffer int
+	revoked    sync.Map // user id → true
+	dir        kernel.Ref
 }
 
 type nodeOptions struct {
-	gateway   Options
-	admission connection.Admission
-	limits    connection.Limits
+	gateway    Options
+	admission  connection.Admission
+	limits     connection.Limits
+	sendBuffer int
 }
 
 func startNode(t testing.TB, o nodeOptions) *node {
 	t.Helper()
-	n := &node{t: t, tables: &fakeTables{}}
+	n := &node{t: t, tables: &fakeTables{}, sendBuffer: o.sendBuffer}
 	n.system = kernel.NewSystem(kernel.SystemOptions{Name: "test"})
 	alone := kernel.Standalone(n.system)
 	channel.RegisterHome(alone, channel.HistoryLimits{})
@@ -101,7 +106,7 @@ func (n *node) serve() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.Serve(listener); err != nil {
+		if err := server.Serve(narrow{listener, n.sendBuffer}); err != nil {
 			n.t.Errorf("serve: %v", err)
 		}
 	}()
@@ -111,6 +116,20 @@ func (n *node) serve() {
 		}
 		<-done
 	})
+}
+
+// narrow makes connections with small send buffers.
+type narrow struct {
+	net.Listener
+	bytes int
+}
+
+func (l narrow) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok && err == nil && l.bytes > 0 {
+		err = tcp.SetWriteBuffer(l.bytes)
+	}
+	return conn, err
 }
 
 func (n *node) handle(fast *fasthttp.RequestCtx, r *route.Route) {
@@ -178,6 +197,7 @@ func (n *node) Resolve(_ context.Context, c caller.Caller, header string) (*rout
 type fakeTables struct {
 	mu   sync.Mutex
 	subs map[string]connection.TableSubscription
+	all  []kernel.Ref // who has ever subscribed
 }
 
 func (f *fakeTables) Subscribe(_ context.Context, s connection.TableSubscription) (connection.Beginning, error) {
@@ -190,6 +210,7 @@ func (f *fakeTables) Subscribe(_ context.Context, s connection.TableSubscription
 		f.subs = map[string]connection.TableSubscription{}
 	}
 	f.subs[s.ID] = s
+	f.all = append(f.all, s.Subscriber.Ref)
 	return connection.Beginning{}, nil
 }
 
@@ -203,6 +224,12 @@ func (f *fakeTables) Unsubscribe(_ kernel.Ref, id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.subs, id)
+}
+
+func (f *fakeTables) refs() []kernel.Ref {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.all)
 }
 
 func (f *fakeTables) list() []connection.TableSubscription {

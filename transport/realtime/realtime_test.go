@@ -368,8 +368,8 @@ func TestHTTPEndpoints(t *testing.T) {
 		{"no channel", "POST", "/api/v1/realtime/broadcast", "user:b", `{"message":1}`, 400, `Channel is required`},
 		{"server channel", "POST", "/api/v1/realtime/broadcast", "user:b", `{"channel":"fluxbase:x","message":1}`, 403, `ADMIN_REQUIRED`},
 		{"stats", "GET", "/api/v1/realtime/stats", "admin:root", "", 200, `"total_connections":1,"connections":[{"id":`},
-		{"stats of nobody", "GET", "/api/v1/realtime/stats?search=zzz", "admin:root", "", 200, `{"total_connections":0,"connections":[],"limit":25,"offset":0}`},
-		{"stats beyond", "GET", "/api/v1/realtime/stats?limit=1000&offset=5&search=127.0", "admin:root", "", 200, `{"total_connections":1,"connections":[],"limit":100,"offset":5}`},
+		{"stats of nobody", "GET", "/api/v1/realtime/stats?search=zzz", "admin:root", "", 200, `{"total_connections":0,"connections":[],"limit":25,"offset":0,"slow_connections":[]}`},
+		{"stats beyond", "GET", "/api/v1/realtime/stats?limit=1000&offset=5&search=127.0", "admin:root", "", 200, `{"total_connections":1,"connections":[],"limit":100,"offset":5,`},
 		{"stats for users", "GET", "/api/v1/realtime/stats", "user:a", "", 403, `Admin access required to view realtime stats`},
 	}
 	for _, test := range tests {

@@ -74,11 +74,20 @@ type connectionView struct {
 	ConnectedAt time.Time `json:"connected_at"`
 }
 
+// cutView is a connection that was cut as too slow lately.
+type cutView struct {
+	connectionView
+	At     time.Time `json:"cut_at"`
+	Reason string    `json:"reason"`
+}
+
 type statsView struct {
 	Total       int              `json:"total_connections"`
 	Connections []connectionView `json:"connections"`
 	Limit       int              `json:"limit"`
 	Offset      int              `json:"offset"`
+	// Cuts are the last ones, newest first, at most Limit.
+	Cuts []cutView `json:"slow_connections"`
 }
 
 func (g *Gateway) stats(r *route.Request) error {
@@ -102,13 +111,27 @@ func (g *Gateway) stats(r *route.Request) error {
 	if err != nil {
 		return err
 	}
-	view := statsView{Total: listed.Total, Connections: make([]connectionView, 0, len(listed.Connections)), Limit: limit, Offset: offset}
+	cuts, err := kernel.Ask[[]connection.Cut](r.Context(), g.o.Directory, connection.ListCuts{Tenant: r.Caller().Tenant})
+	if err != nil {
+		return err
+	}
+	view := statsView{
+		Total: listed.Total, Connections: make([]connectionView, 0, len(listed.Connections)),
+		Cuts: make([]cutView, 0, min(len(cuts), limit)), Limit: limit, Offset: offset,
+	}
 	for _, c := range listed.Connections {
-		view.Connections = append(view.Connections, connectionView{
-			ID: c.ID, UserID: optional(c.UserID), Email: optional(c.Email), RemoteAddr: c.RemoteAddr, ConnectedAt: c.ConnectedAt,
-		})
+		view.Connections = append(view.Connections, viewOf(c))
+	}
+	for _, c := range cuts[:min(len(cuts), limit)] {
+		view.Cuts = append(view.Cuts, cutView{connectionView: viewOf(c.Connection), At: c.At, Reason: c.Reason})
 	}
 	return r.JSON(200, view)
+}
+
+func viewOf(c connection.Connection) connectionView {
+	return connectionView{
+		ID: c.ID, UserID: optional(c.UserID), Email: optional(c.Email), RemoteAddr: c.RemoteAddr, ConnectedAt: c.ConnectedAt,
+	}
 }
 
 func optional(s string) *string {

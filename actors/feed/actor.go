@@ -78,7 +78,7 @@ func Props(name string, o Options) kernel.Props {
 	if o.PositionEvery == 0 {
 		o.PositionEvery = time.Minute
 	}
-	known := &registry{subscribers: map[kernel.Ref]map[string]*subscription{}}
+	known := &registry{subscribers: map[kernel.Ref]map[string]*subscription{}, wildcards: wildcards{}}
 	return kernel.Props{
 		Name:  name,
 		New:   func() kernel.Actor { return &feed{options: o, registry: known} },
@@ -239,6 +239,9 @@ func (f *feed) start(c *kernel.Context) {
 	// A crash: everybody is told and subscribed again.
 	c.Logger().Error("the feed begins anew", "subscribers", len(f.registry.subscribers))
 	for ref := range f.registry.subscribers {
+		c.Watch(ref)
+	}
+	for ref := range f.registry.wildcards {
 		c.Watch(ref)
 	}
 	f.lost(delivery.Notice{Type: "resume_failed", Code: "internal", Message: "the feed of changes failed: changes may be missing"})

@@ -29,7 +29,8 @@ type Subscribe struct {
 	// SubscriptionID comes with every change. Empty lets the feed make the one of
 	// ID, which is better: connections with the same ids share their frames.
 	SubscriptionID string
-	Schema, Table  string
+	// Schema and Table may be Every; see wildcard.
+	Schema, Table string
 	// Event is INSERT, UPDATE, DELETE or *; empty means *.
 	Event string
 	// Filter must hold of a row; nil for every row. FilterText is what the client

@@ -111,6 +111,9 @@ func (f *feed) adopt(c *kernel.Context, p *changelog.Plan) {
 			f.disabled(c, id)
 		}
 	}
+	if !f.anew {
+		f.spread(c)
+	}
 }
 
 // dispatch hands the entries of a batch to their tables. An entry can be judged
@@ -278,7 +281,14 @@ func (f *feed) disabled(c *kernel.Context, id int32) {
 func (f *feed) lost(n delivery.Notice) {
 	for _, all := range f.registry.subscribers {
 		for _, s := range all {
-			s.notify(n)
+			if s.of == "" {
+				s.notify(n)
+			}
+		}
+	}
+	for _, all := range f.registry.wildcards {
+		for _, w := range all {
+			w.notify(n)
 		}
 	}
 }

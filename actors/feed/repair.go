@@ -89,7 +89,7 @@ func (f *feed) repair(c *kernel.Context, s *subscription) {
 	}
 	// The rows are of a later moment than all that the table was told so far: they
 	// come when it has sent that, and nothing of what follows.
-	if err := t.ref.Tell(table.Remove{Subscriber: s.subscriber.Ref, ID: s.id, Then: s.replay}); err != nil {
+	if err := t.ref.Tell(table.Remove{Subscriber: s.subscriber.Ref, ID: s.shown(), Then: s.replay}); err != nil {
 		f.endSubscription(c, s, err)
 	}
 }

@@ -254,7 +254,7 @@ func (f *feed) detach(c *kernel.Context, s *subscription) {
 	if s.replay.IsZero() {
 		if t != nil {
 			// One that has ended needs not be told.
-			_ = t.ref.Tell(table.Remove{Subscriber: s.subscriber.Ref, ID: s.id})
+			_ = t.ref.Tell(table.Remove{Subscriber: s.subscriber.Ref, ID: s.shown()})
 		}
 		return
 	}

@@ -15,7 +15,10 @@ import (
 
 // subscription is one subscription of one connection.
 type subscription struct {
-	id         string
+	id string
+	// of is the id of the wildcard that the subscription is a part of, which is all
+	// that the subscriber knows; empty for others.
+	of         string
 	subscriber delivery.Subscriber
 	schema     string
 	table      string
@@ -32,9 +35,17 @@ type subscription struct {
 	stale bool
 }
 
+// shown is the id that the subscriber knows.
+func (s *subscription) shown() string {
+	if s.of != "" {
+		return s.of
+	}
+	return s.id
+}
+
 // ofTable is the subscription as its table knows it.
 func (s *subscription) ofTable() table.Subscription {
-	return table.Subscription{ID: s.id, Event: s.event, Filter: s.filter, FilterText: s.filterKey, Scope: s.scope(), Repairs: s.rows != nil}
+	return table.Subscription{ID: s.shown(), Event: s.event, Filter: s.filter, FilterText: s.filterKey, Scope: s.scope(), Repairs: s.rows != nil}
 }
 
 // subscribed is the answer to whoever subscribed, without a cursor.
@@ -44,14 +55,21 @@ func (s *subscription) subscribed() Subscribed {
 
 // notify sends a notice about the subscription.
 func (s *subscription) notify(n delivery.Notice) {
-	n.SubscriptionID = s.id
+	n.SubscriptionID = s.shown()
 	f := &delivery.Frame{Bytes: s.subscriber.Codec.AppendNotice(nil, &n), Messages: 1, Reliable: true}
 	// A connection that is gone needs no notice.
 	_ = s.subscriber.Ref.Tell(f)
 }
 
-// ended tells the subscriber why the subscription is over.
+// ended tells the subscriber why the subscription is over. A part of a wildcard is
+// only one table fewer.
 func (s *subscription) ended(n delivery.Notice) {
+	if s.of != "" {
+		if n.Code != string(fault.RealtimeNotEnabled) {
+			s.notify(n)
+		}
+		return
+	}
 	// Before the client knows, so that it finds its id free. A connection that
 	// takes no message is about to end.
 	_ = s.subscriber.Ref.Tell(delivery.SubscriptionEnded{ID: s.id})
@@ -63,9 +81,15 @@ type registry struct {
 	subscribers map[kernel.Ref]map[string]*subscription
 	tables      map[int32]int
 	count       int
+	wildcards   wildcards
 }
 
-func (r *registry) empty() bool { return r.count == 0 }
+func (r *registry) empty() bool { return r.count == 0 && len(r.wildcards) == 0 }
+
+// knows tells whether a connection has any subscription.
+func (r *registry) knows(ref kernel.Ref) bool {
+	return r.subscribers[ref] != nil || r.wildcards[ref] != nil
+}
 
 func (r *registry) add(s *subscription) {
 	r.remove(s.subscriber.Ref, s.id)
@@ -151,6 +175,10 @@ func (f *feed) subscribe(c *kernel.Context, m Subscribe) {
 	f.whenOpen(c, func(c *kernel.Context, err error) {
 		if err != nil {
 			answer(Subscribed{}, fault.New(fault.ServiceUnavailable, "changes cannot be followed right now").WithCause(err))
+			return
+		}
+		if m.Table == Every || m.Schema == Every {
+			answer(f.followEvery(c, m))
 			return
 		}
 		f.admit(c, s, true, func(c *kernel.Context, err error) {
@@ -305,7 +333,7 @@ func (f *feed) reattach(c *kernel.Context, s *subscription) {
 func (f *feed) resubscribe(c *kernel.Context) {
 	for _, s := range f.registry.all() {
 		t, ok := f.plan.Named(s.schema, s.table)
-		if !ok {
+		if !ok || s.of != "" && t.ID != s.tableID {
 			s.ended(notEnabled(s))
 			f.unsubscribe(c, s.subscriber.Ref, s.id)
 			continue
@@ -322,6 +350,7 @@ func (f *feed) resubscribe(c *kernel.Context) {
 		f.registry.add(&moved)
 		f.reattach(c, &moved)
 	}
+	f.spread(c)
 }
 
 func notEnabled(s *subscription) delivery.Notice {
@@ -330,9 +359,16 @@ func notEnabled(s *subscription) delivery.Notice {
 
 func (f *feed) unsubscribe(c *kernel.Context, ref kernel.Ref, id string) {
 	if id == "" {
+		for one := range f.registry.wildcards[ref] {
+			f.dropEvery(c, ref, one)
+		}
 		for one := range f.registry.subscribers[ref] {
 			f.unsubscribe(c, ref, one)
 		}
+		return
+	}
+	if f.registry.wildcards[ref][id] != nil {
+		f.dropEvery(c, ref, id)
 		return
 	}
 	s := f.registry.remove(ref, id)
@@ -341,7 +377,7 @@ func (f *feed) unsubscribe(c *kernel.Context, ref kernel.Ref, id string) {
 	}
 	f.detach(c, s)
 	f.dropIfUnused(c, s.tableID)
-	if f.registry.subscribers[ref] == nil {
+	if !f.registry.knows(ref) {
 		c.Unwatch(ref)
 	}
 	f.ifUnused()
@@ -377,6 +413,7 @@ func (f *feed) reidentify(c *kernel.Context, m Reidentify) {
 
 // gone forgets a connection.
 func (f *feed) gone(c *kernel.Context, ref kernel.Ref) {
+	delete(f.registry.wildcards, ref)
 	told := map[int32]bool{}
 	for id, s := range f.registry.subscribers[ref] {
 		f.registry.remove(ref, id)

@@ -51,7 +51,8 @@ const (
 	CloseRevoked      = 4003
 )
 
-// SubscribeTable follows a table's changes.
+// SubscribeTable follows a table's changes; of * those of every table of the schema
+// that the caller may read, in the schema * of all schemas.
 type SubscribeTable struct {
 	// ID names the subscription and comes with its changes and its answer. A dialect
 	// whose ids mean something to its codec chooses one, equal for connections that
@@ -66,6 +67,9 @@ type SubscribeTable struct {
 	// none.
 	Filter    string
 	Condition query.Condition
+	// Columns are those that the client wants, nil for all. They are checked; the
+	// dialect leaves the others out.
+	Columns []string
 	// Cursor is what came with a change, a notice or an acknowledgement of this
 	// subscription: everything since then is delivered before what is new. Empty:
 	// what is committed from now on.

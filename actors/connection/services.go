@@ -31,6 +31,7 @@ type TableSubscription struct {
 	Schema, Table string
 	Event         string
 	Condition     query.Condition
+	Columns       []string // to be checked; nil for all
 	// Cursor and Snapshot are those of SubscribeTable.
 	Cursor   string
 	Snapshot *delivery.SnapshotRequest

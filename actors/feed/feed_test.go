@@ -123,6 +123,8 @@ func TestColumnsThatMayNotBeRead(t *testing.T) {
 	}{
 		{c, feed.Subscribe{Table: "a", Filter: compare("secret", query.Equal, "s")}, fault.UnknownColumn},
 		{service, feed.Subscribe{Table: "a", Filter: compare("internal", query.Equal, "s")}, fault.UnknownColumn},
+		{c, feed.Subscribe{Table: "a", Columns: []string{"id", "secret"}}, fault.UnknownColumn},
+		{service, feed.Subscribe{Table: "a", Columns: []string{"none"}}, fault.UnknownColumn},
 		{c, feed.Subscribe{Table: "a", Filter: compare("id", query.Equal, "one")}, fault.InvalidInput},
 		{f.client(f.Anonymous()), feed.Subscribe{Table: "a"}, fault.InsufficientPermissions},
 		{c, feed.Subscribe{Table: "none"}, fault.RealtimeNotEnabled},

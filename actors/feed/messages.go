@@ -37,6 +37,9 @@ type Subscribe struct {
 	// wrote, for the answer.
 	Filter     query.Condition
 	FilterText string
+	// Columns are those that the subscriber wants: it must be allowed to read them,
+	// and leaves the others out itself. Nil for all.
+	Columns []string
 	// Cursor is where to go on; empty for now. Snapshot asks for the rows first; nil
 	// for none. With either the subscription waits for Begin when it is answered. The
 	// error is a *delivery.ResumeError when the cursor is no good.

@@ -26,6 +26,7 @@ type subscription struct {
 	filter     query.Condition
 	filterKey  string
 	filterText string
+	columns    []string
 	tableID    int32
 	// replay brings the subscription to the present; zero when it is live.
 	replay kernel.Ref
@@ -158,7 +159,7 @@ func (f *feed) subscribe(c *kernel.Context, m Subscribe) {
 	}
 	s := &subscription{
 		id: m.SubscriptionID, subscriber: m.Subscriber, schema: m.Schema, table: m.Table, event: m.Event,
-		filter: m.Filter, filterKey: conditionKey(m.Filter), filterText: m.FilterText, rows: m.Snapshot,
+		filter: m.Filter, filterKey: conditionKey(m.Filter), filterText: m.FilterText, columns: m.Columns, rows: m.Snapshot,
 	}
 	request := c.Request()
 	answer := func(begun Subscribed, err error) {
@@ -235,6 +236,9 @@ func permitted(t *changelog.Table, s *subscription) error {
 	role := s.subscriber.Caller.DatabaseRole()
 	if t.View(role).Denied {
 		return fault.Newf(fault.InsufficientPermissions, "permission denied for table %s", t.Name)
+	}
+	if err := t.CheckColumns(role, s.columns); err != nil {
+		return err
 	}
 	return t.CheckFilter(role, s.filter)
 }

@@ -7,6 +7,17 @@ import (
 	"fluxbase/persistence/query/sql"
 )
 
+// CheckColumns tells whether role may have each of the columns.
+func (t *Table) CheckColumns(role caller.DatabaseRole, columns []string) error {
+	v := t.View(role)
+	for _, column := range columns {
+		if !v.Reads(column) {
+			return fault.Newf(fault.UnknownColumn, "invalid select: no column %s that you may read", column)
+		}
+	}
+	return nil
+}
+
 // CheckFilter tells whether role may filter the table's rows by a condition: it
 // may only ask for columns that it can read. A nil condition is no filter. The
 // values are checked by the first Judge.

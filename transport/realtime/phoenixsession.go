@@ -189,7 +189,7 @@ func (s *phoenixSession) join(m phoenixJoin) {
 		}
 		t.open = append(t.open, id)
 		s.do(connection.SubscribeTable{
-			ID: id, Channel: m.channel, Schema: b.schema, Table: b.table, Event: b.event, Filter: b.filter, Condition: b.condition,
+			ID: id, Channel: m.channel, Schema: b.schema, Table: b.table, Event: b.event, Filter: b.filter, Condition: b.condition, Columns: b.columns,
 		})
 	}
 	s.advance(t)

@@ -156,6 +156,7 @@ func TestSupabaseClients(t *testing.T) {
 	}{
 		{"join", []string{"1.0.0", "2.0.0"}},
 		{"changes", []string{"1.0.0", "2.0.0"}},
+		{"wildcards", []string{"2.0.0"}},
 		{"refusals", []string{"2.0.0"}},
 		{"broadcast", []string{"1.0.0", "2.0.0"}},
 		{"presence", []string{"1.0.0", "2.0.0"}},

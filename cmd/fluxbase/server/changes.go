@@ -72,7 +72,7 @@ func (follower) ID(s connection.TableSubscription, ordinal int) string {
 // Subscribe implements connection.Tables.
 func (f follower) Subscribe(ctx context.Context, s connection.TableSubscription) (connection.Beginning, error) {
 	begun, err := kernel.Ask[feed.Subscribed](ctx, f.feed, feed.Subscribe{
-		Subscriber: s.Subscriber, SubscriptionID: s.ID, Schema: s.Schema, Table: s.Table, Event: s.Event, Filter: s.Condition,
+		Subscriber: s.Subscriber, SubscriptionID: s.ID, Schema: s.Schema, Table: s.Table, Event: s.Event, Filter: s.Condition, Columns: s.Columns,
 		Cursor: s.Cursor, Snapshot: s.Snapshot, Again: s.Again,
 	})
 	return connection.Beginning{Cursor: begun.Cursor, Snapshot: begun.Snapshot, Waits: begun.Waits}, err

@@ -137,6 +137,22 @@ const scenarios = {
     assert.equal(updates.items.length, 0)
   },
 
+  async wildcards() {
+    const client = connect(ANN)
+    const schema = new Inbox(), everything = new Inbox()
+    await subscribe(client.channel('any')
+      .on('postgres_changes', { event: '*', schema: 'public' }, (c) => schema.put(c))
+      .on('postgres_changes', { event: 'INSERT', schema: '*' }, (c) => everything.put(c)))
+    await rest('POST', '/api/v1/tables/todos', { title: 'x', priority: 1 }, ANN)
+    assert.equal((await schema.next('change')).table, 'todos')
+    assert.equal((await everything.next('change')).table, 'todos')
+    // A table that is followed from now on.
+    await rest('POST', '/api/v1/admin/realtime/tables', { table: 'notes' })
+    await rest('POST', '/api/v1/tables/notes', { body: 'new' })
+    assert.equal((await schema.next('change of the new table')).table, 'notes')
+    assert.equal((await everything.next('change of the new table')).table, 'notes')
+  },
+
   async refusals() {
     const client = connect(ANN)
     for (const [filter, words] of [
@@ -144,6 +160,7 @@ const scenarios = {
       [{ event: '*', schema: 'public', table: 'todos', filter: 'nothing=eq.1' }, /UNKNOWN_COLUMN/],
       [{ event: '*', schema: 'public', table: 'todos', filter: 'priority=eq.high' }, /INVALID/],
       [{ event: '*', schema: 'public', table: 'todos', filter: 'priority' }, /INVALID_QUERY/],
+      [{ event: '*', schema: 'public', table: 'todos', select: ['nothing'] }, /UNKNOWN_COLUMN/],
     ]) {
       const statuses = new Inbox()
       const channel = client.channel('refused').on('postgres_changes', filter, () => {})

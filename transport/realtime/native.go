@@ -71,6 +71,13 @@ type replayConfig struct {
 // maxReplay is the number of messages that a client may ask to have repeated.
 const maxReplay = 25
 
+func (r replayConfig) parse() (*connection.Replay, error) {
+	if r.Limit < 0 || r.Limit > maxReplay || r.Since < 0 {
+		return nil, fault.Newf(fault.InvalidInput, "replay needs since, and a limit up to %d", maxReplay)
+	}
+	return &connection.Replay{Since: time.UnixMilli(r.Since), Limit: cmp.Or(r.Limit, maxReplay)}, nil
+}
+
 // presencePayload is what a presence message says, at the top or in its payload.
 type presencePayload struct {
 	Event string          `json:"event"`
@@ -185,10 +192,11 @@ func subscribeChannel(m *incoming, c config) any {
 		s.Recover = &channel.Recover{Epoch: r.Epoch, Offset: r.Offset}
 	}
 	if r := c.Replay; r != nil {
-		if r.Limit < 0 || r.Limit > maxReplay || r.Since < 0 {
-			return refuse(fault.InvalidInput, fmt.Sprintf("replay needs since, and a limit up to %d", maxReplay), m)
+		replay, err := r.parse()
+		if err != nil {
+			return refuse(fault.CodeOf(err), fault.From(err).Message, m)
 		}
-		s.Replay = &connection.Replay{Since: time.UnixMilli(r.Since), Limit: cmp.Or(r.Limit, maxReplay)}
+		s.Replay = replay
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fluxbase/actors/connection"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/transport/filter"
@@ -23,16 +24,10 @@ type phoenixJoin struct {
 	self     bool // the sender gets its own broadcasts
 	presence bool // presences are wanted
 	key      string
-	replay   *phoenixReplay
+	replay   *connection.Replay
 	bindings []phoenixBinding
 	// legacy: the topic itself names the table.
 	legacy bool
-}
-
-// phoenixReplay asks for what was published since a time, in unix milliseconds.
-type phoenixReplay struct {
-	Since int64 `json:"since"`
-	Limit int   `json:"limit"`
 }
 
 // phoenixBinding is one table subscription of a join.
@@ -59,8 +54,8 @@ func (l *looseBool) UnmarshalJSON(b []byte) error {
 }
 
 // parsePhoenixJoin reads what a client wants of a topic. What is of the wrong type is
-// taken for absent, except for table subscriptions: one that is not understood must
-// not follow something else.
+// taken for absent, except for table subscriptions and replays: one that is not
+// understood must not become something else.
 func parsePhoenixJoin(head phoenixHead, payload json.RawMessage) any {
 	channel, ok := phoenixChannel(head.topic)
 	if !ok {
@@ -69,9 +64,9 @@ func parsePhoenixJoin(head phoenixHead, payload json.RawMessage) any {
 	var p struct {
 		Config *struct {
 			Broadcast struct {
-				Ack    looseBool      `json:"ack"`
-				Self   looseBool      `json:"self"`
-				Replay *phoenixReplay `json:"replay"`
+				Ack    looseBool       `json:"ack"`
+				Self   looseBool       `json:"self"`
+				Replay json.RawMessage `json:"replay"`
 			} `json:"broadcast"`
 			Presence struct {
 				Key     string    `json:"key"`
@@ -96,9 +91,20 @@ func parsePhoenixJoin(head phoenixHead, payload json.RawMessage) any {
 	}
 	c := p.Config
 	j.private, j.ack, j.self = bool(c.Private), bool(c.Broadcast.Ack), bool(c.Broadcast.Self)
-	j.presence, j.key, j.replay = bool(c.Presence.Enabled), c.Presence.Key, c.Broadcast.Replay
+	j.presence, j.key = bool(c.Presence.Enabled), c.Presence.Key
 	if len(j.key) > maxPhoenixName {
 		return head.refusal(fault.InvalidInput, "the presence key is too long")
+	}
+	if text := c.Broadcast.Replay; len(text) > 0 && string(text) != "null" {
+		var r replayConfig
+		if err := json.Unmarshal(text, &r); err != nil {
+			return head.refusal(fault.InvalidInput, "replay needs since, in milliseconds, and perhaps a limit")
+		}
+		replay, err := r.parse()
+		if err != nil {
+			return head.refusal(fault.CodeOf(err), "%s", fault.From(err).Message)
+		}
+		j.replay = replay
 	}
 	for _, text := range c.PostgresChanges {
 		b, err := parsePhoenixBinding(text)

@@ -202,7 +202,7 @@ func (s *phoenixSession) advance(t *phoenixTopic) {
 	}
 	t.asked = true
 	m := connection.SubscribeChannel{
-		Channel: t.join.channel, Private: t.join.private, Presences: connection.PresencesUnwanted,
+		Channel: t.join.channel, Private: t.join.private, Presences: connection.PresencesUnwanted, Replay: t.join.replay,
 		Codec: phoenixCodec{version: s.version, self: t.join.self},
 	}
 	if t.join.presence {

@@ -49,6 +49,9 @@ func (p *phoenixPeer) turn(turn connection.Turn) string {
 			out = append(out, fmt.Sprintf("follow %s.%s %s %s as %q", m.Schema, m.Table, m.Event, m.Filter, m.ID))
 		case connection.SubscribeChannel:
 			out = append(out, fmt.Sprintf("join %s private %v presences %v codec %s", m.Channel, m.Private, m.Presences == connection.PresencesWanted, m.Codec.Dialect()))
+			if m.Replay != nil {
+				out = append(out, fmt.Sprintf("with %d messages since %d", m.Replay.Limit, m.Replay.Since.UnixMilli()))
+			}
 		case connection.Unsubscribe:
 			out = append(out, fmt.Sprintf("leave %s private %v", m.Channel, m.Private))
 		case connection.Broadcast:
@@ -148,6 +151,9 @@ func TestPhoenixSession(t *testing.T) {
 			`["1","1","realtime:room","phx_error",{}]` + "\nleave room private false"},
 		{`["1","1","realtime:room","phx_join",{"config":{}}]`, `join room private false presences false codec phoenix2`},
 		{room, `["1","1","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
+		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":5,"limit":2}}}}]`, "join past private true presences false codec phoenix2\nwith 2 messages since 5"},
+		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":5,"limit":26}}}}]`, `["7","7","realtime:past","phx_reply",{"status":"error","response":{"reason":"INVALID_INPUT: replay needs since, and a limit up to 25"}}]`},
+		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":"x"}}}}]`, `["7","7","realtime:past","phx_reply",{"status":"error","response":{"reason":"INVALID_INPUT: replay needs since, in milliseconds, and perhaps a limit"}}]`},
 		// A second join closes the first.
 		{`["8","8","realtime:room","phx_join",{"config":{"private":"true"}}]`, `["1","1","realtime:room","phx_close",{}]` + "\nleave room private false\njoin room private true presences false codec phoenix2"},
 		{room, ``},

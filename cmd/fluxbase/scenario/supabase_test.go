@@ -99,7 +99,11 @@ func brief(t *testing.T, of string, life time.Duration) string {
 // do does what a scenario asks for.
 func (s *supabase) do(t *testing.T, what string) {
 	t.Helper()
-	switch verb, _, _ := strings.Cut(what, " "); verb {
+	switch verb, rest, _ := strings.Cut(what, " "); verb {
+	case "send":
+		for n := range strings.FieldsSeq(rest) {
+			administer(t, s.database, fmt.Sprintf(`SELECT realtime.send('{"n":%s}', 'say', 'hall')`, n))
+		}
 	case "restart":
 		address := strings.TrimPrefix(strings.Replace(s.URL, "localhost", "127.0.0.1", 1), "http://")
 		s.Stop()
@@ -161,6 +165,7 @@ func TestSupabaseClients(t *testing.T) {
 		{"broadcast", []string{"1.0.0", "2.0.0"}},
 		{"presence", []string{"1.0.0", "2.0.0"}},
 		{"private_", []string{"2.0.0"}},
+		{"replay", []string{"1.0.0", "2.0.0"}},
 		{"token", []string{"2.0.0"}},
 		{"whole", []string{"2.0.0"}},
 		{"restart", []string{"2.0.0"}},

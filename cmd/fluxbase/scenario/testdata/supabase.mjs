@@ -271,6 +271,24 @@ const scenarios = {
     await assert.rejects(ben.httpSend('say', { n: 5 }))
   },
 
+  async replay() {
+    const since = Date.now() - 60_000
+    const heard = new Inbox()
+    const channel = connect(ANN).channel('hall', { config: { private: true, broadcast: { replay: { since, limit: 2 } } } })
+      .on('broadcast', { event: '*' }, (m) => heard.put(m))
+    await ask('send 1 2 3')
+    await subscribe(channel)
+    for (const n of [2, 3]) {
+      const m = await heard.next('repeated message')
+      assert.deepEqual([m.payload.n, m.meta.replayed], [n, true])
+      assert.ok(m.meta.id)
+    }
+    await ask('send 4')
+    const m = await heard.next('message of the database')
+    assert.deepEqual([m.payload.n, m.meta.replayed], [4, undefined])
+    assert.ok(m.meta.id)
+  },
+
   async token() {
     const client = connect(ANN)
     const changes = new Inbox()

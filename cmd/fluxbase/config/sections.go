@@ -29,6 +29,10 @@ type Realtime struct {
 	// PresenceGrace is how long a presence outlives a socket that was cut; 0 for not
 	// at all.
 	PresenceGrace time.Duration `key:"presence_grace" default:"5s"`
+	// SnapshotMaxRows and SnapshotMaxBytes bound the rows that a subscription may begin
+	// with.
+	SnapshotMaxRows  int   `key:"snapshot_max_rows" default:"10000"`
+	SnapshotMaxBytes Bytes `key:"snapshot_max_bytes" default:"8MB"`
 	// LogRetention and LogMaxBytes bound how far back a client may resume.
 	LogRetention time.Duration  `key:"log_retention" default:"24h"`
 	LogMaxBytes  Bytes          `key:"log_max_bytes" default:"1GB"`

@@ -46,7 +46,10 @@ func (s *Server) openFeed(ctx context.Context, p *tenantParts, database *db.Data
 	if err != nil {
 		return err
 	}
-	p.feed, err = spawn.Spawn(feed.Props("feed", feed.Options{Log: log, Cursors: cursors, RingBytes: int64(c.RingBytes), Logger: s.options.Logger}))
+	p.feed, err = spawn.Spawn(feed.Props("feed", feed.Options{
+		Log: log, Cursors: cursors, RingBytes: int64(c.RingBytes), Logger: s.options.Logger,
+		Snapshot: changelog.RowLimit{Rows: int64(c.SnapshotMaxRows), Bytes: int(c.SnapshotMaxBytes)},
+	}))
 	return err
 }
 

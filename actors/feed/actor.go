@@ -38,6 +38,8 @@ type Options struct {
 	// PositionEvery is after how long a subscription that got nothing is told how far
 	// the log was read: 1 min.
 	PositionEvery time.Duration
+	// ViewEvery is the least time between two notices that a table's view changed: 1 s.
+	ViewEvery time.Duration
 	// Poll is the time between reads without a bell: 1 s.
 	Poll time.Duration
 	// Logger hears what cannot be answered. Nil means the actor's own.
@@ -74,6 +76,9 @@ func Props(name string, o Options) kernel.Props {
 	}
 	if o.Snapshot.Bytes == 0 {
 		o.Snapshot.Bytes = 8 << 20
+	}
+	if o.ViewEvery == 0 {
+		o.ViewEvery = time.Second
 	}
 	if o.PositionEvery == 0 {
 		o.PositionEvery = time.Minute
@@ -171,7 +176,7 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 	case replay.Attach:
 		f.wantAttach(c, m)
 	case replay.Live:
-		f.live(c, m.Replay)
+		f.live(c, m)
 	case replay.Failed:
 		f.failReplay(c, m.Replay, m.Err)
 	case Reidentify:

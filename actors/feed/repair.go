@@ -9,10 +9,6 @@ import (
 	"fluxbase/persistence/changelog"
 )
 
-// viewEvery is the time between two notices that a table's view changed: a table that
-// policies read may be written to often.
-const viewEvery = time.Second
-
 // viewDue says that a notice about a table is due.
 type viewDue struct{ table int32 }
 
@@ -23,14 +19,15 @@ type views struct {
 }
 
 // viewsChanged notes that the rows of tables changed, which policies of others may
-// read. Call it behind the changes themselves.
+// read. Call it behind the changes themselves. Such a table may be written to often:
+// what comes of it is bounded by time.
 func (f *feed) viewsChanged(c *kernel.Context, touched map[int32]bool) {
 	for id := range touched {
 		for _, dependent := range f.plan.Dependents(id) {
 			if f.registry.tables[dependent] == 0 || f.views.pending[dependent] {
 				continue
 			}
-			if wait := viewEvery - time.Since(f.views.told[dependent]); wait > 0 {
+			if wait := f.options.ViewEvery - time.Since(f.views.told[dependent]); wait > 0 {
 				f.views.pending[dependent] = true
 				c.After(wait, viewDue{dependent})
 				continue

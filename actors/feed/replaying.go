@@ -184,7 +184,8 @@ func (f *feed) attachReplays(c *kernel.Context) {
 }
 
 // live puts the subscriber into its replay's place.
-func (f *feed) live(c *kernel.Context, ref kernel.Ref) {
+func (f *feed) live(c *kernel.Context, m replay.Live) {
+	ref := m.Replay
 	_, s := f.replayed(ref)
 	t := (*child)(nil)
 	if s != nil {
@@ -201,6 +202,9 @@ func (f *feed) live(c *kernel.Context, ref kernel.Ref) {
 		c.StopChild(ref)
 		f.endSubscription(c, s, err)
 		return
+	}
+	if t, ok := f.plan.Table(s.tableID); ok && m.ViewChanged && seesByOthers(t, s.subscriber.Caller) {
+		s.stale = true
 	}
 	f.repair(c, s)
 }

@@ -248,4 +248,14 @@ func TestWhoseViewChangesIsToldOrGetsTheRowsAgain(t *testing.T) {
 	// It is live again.
 	f.Exec(`DELETE FROM a WHERE id = 3`)
 	withRows.expect(`DELETE {"id":3,"org":"blue"}`)
+	// What happened while a client was away counts, too.
+	away := f.client(f.User(user(1)))
+	cursor := mustAsk(t, away, feed.Subscribe{Table: "a"}).Cursor
+	away.ref.Stop()
+	f.Exec(`INSERT INTO member VALUES ('red', $1)`, user(1))
+	back, backForRows := f.client(f.User(user(1))), f.client(f.User(user(1)))
+	mustAsk(t, back, feed.Subscribe{Table: "a", Cursor: cursor})
+	mustAsk(t, backForRows, feed.Subscribe{Table: "a", Cursor: cursor, Snapshot: &delivery.SnapshotRequest{}})
+	back.expect(`view_changed policy_data_changed`)
+	backForRows.expect(`rows {"id":1,"org":"red"}`)
 }

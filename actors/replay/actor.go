@@ -58,6 +58,7 @@ type actor struct {
 	retries int
 	next    any   // the read that waits for room or for the database
 	held    int64 // of the budget
+	touched bool  // tables that the policies read
 }
 
 // Receive implements kernel.Actor.
@@ -137,6 +138,7 @@ func (a *actor) read(msg any) {
 				size += int64(len(f.Bytes))
 			}
 			a.hold(size)
+			a.touched = a.touched || p.touched
 			a.core.page(p)
 		case a.passing(err):
 			a.retries++
@@ -210,7 +212,7 @@ func (a *actor) attach(at changelog.Position) {
 func (a *actor) release() {
 	a.gate.release()
 	a.hold(0)
-	a.tell(Live{Replay: a.context.Self()})
+	a.tell(Live{Replay: a.context.Self(), ViewChanged: a.touched})
 }
 
 func (a *actor) fail(err error) {

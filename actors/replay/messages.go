@@ -81,8 +81,12 @@ type (
 		At     changelog.Position
 	}
 	// Live: everything before the present was sent, the subscriber may take its
-	// place. The actor ends with table.Replaced.
-	Live struct{ Replay kernel.Ref }
+	// place. The actor ends with table.Replaced. ViewChanged tells that tables were
+	// written to meanwhile which the table's policies read.
+	Live struct {
+		Replay      kernel.Ref
+		ViewChanged bool
+	}
 	// Failed: it cannot go on, and ends.
 	Failed struct {
 		Replay kernel.Ref
@@ -93,7 +97,7 @@ type (
 // Log is what is read; *changelog.Log does.
 type Log interface {
 	table.Log
-	ReadTable(ctx context.Context, from changelog.Position, table int32, plan *changelog.Plan, limit changelog.Limit) (*changelog.Batch, error)
+	ReadTables(ctx context.Context, from changelog.Position, tables []int32, plan *changelog.Plan, limit changelog.Limit) (*changelog.Batch, error)
 	Rows(ctx context.Context, t *changelog.Table, c caller.Caller, s changelog.Selection, limit changelog.RowLimit) (*changelog.Rows, error)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
@@ -54,6 +55,8 @@ type (
 		frames  []table.Encoded
 		next    place
 		entries int // of the log
+		// touched tells that tables were written to which the policies read.
+		touched bool
 	}
 )
 
@@ -70,7 +73,11 @@ func (r Reader) Handle(ctx context.Context, msg any) (any, error) {
 
 func (r Reader) page(ctx context.Context, m readPage) (page, error) {
 	o := m.options
-	b, err := r.Log.ReadTable(ctx, m.from.at, o.Table, m.from.plan, pageLimit)
+	tables := []int32{o.Table}
+	if t, ok := m.from.plan.Table(o.Table); ok {
+		tables = append(tables, t.Reads...)
+	}
+	b, err := r.Log.ReadTables(ctx, m.from.at, tables, m.from.plan, pageLimit)
 	switch {
 	case errors.Is(err, changelog.ErrTooOld):
 		return page{}, resumeError(delivery.TooOld, err)
@@ -98,6 +105,10 @@ func (r Reader) page(ctx context.Context, m readPage) (page, error) {
 			if signature, ok := mark.Columns[o.Table]; ok {
 				p.next.signature = signature
 			}
+			continue
+		}
+		p.touched = p.touched || slices.Contains(t.Reads, e.Table)
+		if e.Table != o.Table {
 			continue
 		}
 		if p.next.signature != t.Signature {

@@ -66,8 +66,8 @@ SELECT false, NULL, NULL, NULL, NULL, ord, depth, id, table_id, type::text, trun
            AND pg_visible_in_snapshot(xid, $8::pg_snapshot) AND (ord, depth, id) > ($9, $10, $11)`
 	readFresh         = readHead + readTail
 	readContinue      = readHead + readRest + readTail
-	readFreshTable    = readHead + ` AND (table_id = $8 OR type = 'M')` + readTail
-	readContinueTable = readHead + readRest + ` AND (table_id = $12 OR type = 'M')` + readTail
+	readFreshTable    = readHead + ` AND (table_id = ANY ($8) OR type = 'M')` + readTail
+	readContinueTable = readHead + readRest + ` AND (table_id = ANY ($12) OR type = 'M')` + readTail
 )
 
 // Span is what one read looked at: what Reading sees and Seen does not.
@@ -88,16 +88,16 @@ func (l *Log) Read(ctx context.Context, from Position, plan *Plan, limit Limit) 
 	return l.read(ctx, from, nil, plan, limit)
 }
 
-// ReadTable is Read for one table: of the others' entries only the markers come.
+// ReadTables is Read for some tables: of the others' entries only the markers come.
 //
 // To read up to a snapshot that was taken at another time, behind that of from, begin
 // with it as from's Reading and the zero Place: the rest is read when Next has no
 // Reading any more.
-func (l *Log) ReadTable(ctx context.Context, from Position, table int32, plan *Plan, limit Limit) (*Batch, error) {
-	return l.read(ctx, from, &table, plan, limit)
+func (l *Log) ReadTables(ctx context.Context, from Position, tables []int32, plan *Plan, limit Limit) (*Batch, error) {
+	return l.read(ctx, from, tables, plan, limit)
 }
 
-func (l *Log) read(ctx context.Context, from Position, table *int32, plan *Plan, limit Limit) (*Batch, error) {
+func (l *Log) read(ctx context.Context, from Position, tables []int32, plan *Plan, limit Limit) (*Batch, error) {
 	if limit.Entries == 0 {
 		limit.Entries = 2000
 	}
@@ -109,19 +109,19 @@ func (l *Log) read(ctx context.Context, from Position, table *int32, plan *Plan,
 		known = plan.Snapshot
 	}
 	text := readFresh
-	if table != nil {
+	if tables != nil {
 		text = readFreshTable
 	}
 	args := []any{from.Seen.xmax(), from.Seen.xip(), plan == nil || l.unmarked.Load(), known.xmax(), known.xip(), limit.Entries, limit.Bytes}
 	if !from.Reading.IsZero() {
 		text = readContinue
-		if table != nil {
+		if tables != nil {
 			text = readContinueTable
 		}
 		args = append(args, from.Reading.String(), from.Last.Order, from.Last.Depth, from.Last.ID)
 	}
-	if table != nil {
-		args = append(args, *table)
+	if tables != nil {
+		args = append(args, tables)
 	}
 	r := reading{log: l, from: from, plan: plan}
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {

@@ -55,7 +55,7 @@ func (r *tail) upTo(from changelog.Position, table int32, until changelog.Snapsh
 			// What was being read is done: now to the end.
 			from.Reading, last = until, true
 		}
-		b, err := r.f.log.ReadTable(r.f.ctx, from, table, r.plan, limit)
+		b, err := r.f.log.ReadTables(r.f.ctx, from, []int32{table}, r.plan, limit)
 		if err != nil {
 			r.f.t.Fatal(err)
 		}

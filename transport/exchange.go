@@ -284,9 +284,13 @@ func outcome(err error, life *lifetime.Lifetime) error {
 
 // stream lets write write the answer's body; the exchange lives until it returns.
 func (x *exchange) stream(write func(context.Context, *bufio.Writer) error) {
-	if x.entry.route.Timeout < 0 {
-		// The server's own deadline would cut an answer that has no end.
-		if err := x.fast.SetWriteDeadline(time.Time{}); err != nil {
+	if d := x.entry.route.Timeout; d != 0 {
+		// The server's own deadline would cut an answer that takes longer.
+		var until time.Time
+		if d > 0 {
+			until = x.start.Add(d)
+		}
+		if err := x.fast.SetWriteDeadline(until); err != nil {
 			x.server.o.Logger.Debug("stream on a closed connection", "error", err)
 		}
 	}

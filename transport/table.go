@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fasthttp/router"
@@ -54,10 +55,52 @@ func newTable(routes []route.Route, limits func(route.Limit) int64, m *metrics.H
 		if !slices.Contains(t.methods, r.Method) {
 			t.methods = append(t.methods, r.Method)
 		}
-		t.router.Handle(r.Method, r.Path, func(ctx *fasthttp.RequestCtx) { ctx.SetUserValue(matched{}, e) })
+		path, names := byPosition(r.Path)
+		t.router.Handle(r.Method, path, func(ctx *fasthttp.RequestCtx) {
+			for i, name := range names {
+				ctx.SetUserValue(name, ctx.UserValue(position(i)))
+			}
+			ctx.SetUserValue(matched{}, e)
+		})
 	}
 	slices.Sort(t.methods)
 	return t
+}
+
+// position names a path's parameter by its place.
+func position(i int) string {
+	if i < len(positions) {
+		return positions[i]
+	}
+	return "p" + strconv.Itoa(i)
+}
+
+var positions = [...]string{"p0", "p1", "p2", "p3", "p4", "p5"}
+
+// byPosition is a path with its parameters named by their places, and their own
+// names. The router would take parameters of different names in one place for
+// different branches, and search only the first one that begins to fit.
+func byPosition(path string) (string, []string) {
+	var b strings.Builder
+	var names []string
+	for {
+		before, rest, ok := strings.Cut(path, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String(), names
+		}
+		inside, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			panic(fmt.Sprintf("path %q has an open brace", path))
+		}
+		end := strings.IndexAny(inside, "?:")
+		if end < 0 {
+			end = len(inside)
+		}
+		b.WriteString("{" + position(len(names)) + inside[end:] + "}")
+		names = append(names, inside[:end])
+		path = after
+	}
 }
 
 // shapeOf is a path with its parameters unnamed: paths of one shape collide.

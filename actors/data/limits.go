@@ -41,6 +41,19 @@ func (l Limits) page(asked query.Page, c caller.Caller) query.Page {
 	return query.Page{Limit: limit, Offset: asked.Offset}
 }
 
+// export gives the window that an export gets: all of it for those who look after
+// the data, as far as a list can be paged for others.
+func (l Limits) export(asked query.Page, c caller.Caller) query.Page {
+	if l.MaxTotalResults < 0 || c.HasRole(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin, caller.Service, caller.TenantService) {
+		return asked
+	}
+	left := max(l.MaxTotalResults-asked.Offset, 0)
+	if asked.Limit == query.NoLimit || asked.Limit > left {
+		asked.Limit = left
+	}
+	return asked
+}
+
 // batch checks the number of objects of an insert.
 func (l Limits) batch(rows int) error {
 	if l.MaxBatchSize >= 0 && int64(rows) > l.MaxBatchSize {

@@ -6,6 +6,8 @@
 package data
 
 import (
+	"io"
+
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/query"
 )
@@ -25,6 +27,34 @@ type Get struct {
 	Query  *query.Select
 }
 
+// Export writes rows to Out as they come, in constant memory. The reply is an
+// *Exported, after the last row. Nothing is written before the first row is there,
+// so that a refused query has not written anything.
+type Export struct {
+	Caller caller.Caller
+	// IDs, when not nil, are the ids of the rows that are meant.
+	IDs    []string
+	Query  *query.Select
+	Format Format
+	// Out is on this node. A write that fails ends the export.
+	Out io.Writer
+}
+
+// Format is the form of an export.
+type Format uint8
+
+// The formats.
+const (
+	// CSV has a line of names first (RFC 4180). NULL is an empty field, an empty
+	// text is two quotes; values are PostgreSQL's texts.
+	CSV Format = iota
+	// JSON is an array of objects.
+	JSON
+)
+
+// Exported tells how many rows an export has.
+type Exported struct{ Rows int64 }
+
 // Create inserts rows. The reply is a *Written.
 type Create struct {
 	Caller caller.Caller
@@ -37,10 +67,20 @@ type Update struct {
 	Query  *query.Update
 }
 
+// UpdateEach changes many rows, each by an object of its own. The reply is a
+// *Written.
+type UpdateEach struct {
+	Caller caller.Caller
+	Query  *query.UpdateEach
+}
+
 // Delete removes the rows that match. The reply is a *Written.
 type Delete struct {
 	Caller caller.Caller
-	Query  *query.Delete
+	// IDs, when not nil, are the ids of the rows that are meant, in the form that
+	// a path has them. The query's condition holds beside them.
+	IDs   []string
+	Query *query.Delete
 }
 
 // UpdateOne changes the row that ID addresses; the key's own columns in the body

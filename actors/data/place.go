@@ -20,8 +20,12 @@ type Place struct {
 // Public is the relation of that name in the schema public.
 func Public(name string) query.Relation { return query.Relation{Schema: "public", Name: name} }
 
-// Actions are the last segments of a path that never name a row or a relation.
+// actions are the last segments of a path that never name a row or a relation.
 var actions = map[string]bool{"query": true, "bulk": true, "export": true}
+
+// IsAction tells whether a segment of a path is reserved for an action on a
+// table: query, bulk or export.
+func IsAction(segment string) bool { return actions[segment] }
 
 // Locate says what two segments of a path name: schema and relation when there
 // is such a relation, else a relation of the default schema and an id. With
@@ -41,7 +45,7 @@ func Locate(ctx context.Context, c *catalog.Catalog, first, second string) (Plac
 
 func locateIn(current *catalog.Snapshot, first, second string) (Place, error) {
 	if actions[second] {
-		return Place{}, fault.Newf(fault.NotFound, "%s is not served for tables", second)
+		return Place{}, fault.Newf(fault.MethodNotAllowed, "%s of a table does not take this method", second)
 	}
 	named := query.Relation{Schema: first, Name: second}
 	if _, ok := current.Relation(first, second); ok {

@@ -58,10 +58,14 @@ func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 		return w.list(ctx, m)
 	case *Get:
 		return w.get(ctx, m)
+	case *Export:
+		return w.export(ctx, m)
 	case *Create:
 		return w.create(ctx, m)
 	case *Update:
 		return w.update(ctx, m)
+	case *UpdateEach:
+		return w.updateEach(ctx, m)
 	case *Delete:
 		return w.delete(ctx, m)
 	case *UpdateOne:
@@ -128,8 +132,25 @@ func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
 	return w.write(ctx, m.Caller, plan, false)
 }
 
+func (w *Worker) updateEach(ctx context.Context, m *UpdateEach) (*Written, error) {
+	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
+		return nil, err
+	}
+	plan, err := sql.UpdateEach(w.schema.Current(), m.Query, w.options())
+	if err != nil {
+		return nil, err
+	}
+	return w.write(ctx, m.Caller, plan, false)
+}
+
 func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
-	plan, err := sql.Delete(w.schema.Current(), m.Query, w.options())
+	relations, q := w.schema.Current(), *m.Query
+	address, err := w.locateAny(relations, q.From, m.IDs)
+	if err != nil {
+		return nil, err
+	}
+	q.Where = query.Conjoin(address, q.Where)
+	plan, err := sql.Delete(relations, &q, w.options())
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +201,21 @@ func locate(relations sql.Relations, r query.Relation, id string) (query.Conditi
 // options are the limits of the statements.
 func (w *Worker) options() sql.Options {
 	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize}
+}
+
+// locateAny makes the condition of several rows; without ids it is nil.
+func (w *Worker) locateAny(relations sql.Relations, r query.Relation, ids []string) (query.Condition, error) {
+	if ids == nil {
+		return nil, nil
+	}
+	if err := w.limits.batch(len(ids)); err != nil {
+		return nil, err
+	}
+	rel, ok := relations.Relation(r.Schema, r.Name)
+	if !ok {
+		return nil, sql.NotFound(r)
+	}
+	return sql.IdentifyAny(rel, ids)
 }
 
 func (w *Worker) read(ctx context.Context, c caller.Caller, statements []db.Statement) error {

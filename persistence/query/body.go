@@ -23,6 +23,8 @@ type Body struct {
 	Rows int
 	// Keys are the distinct keys of all objects, in order of appearance.
 	Keys []string
+	// Common are those of Keys that every object has.
+	Common []string
 	// Uniform tells that every object has all Keys.
 	Uniform bool
 }
@@ -49,15 +51,18 @@ func ReadBody(raw []byte) (Body, error) {
 			return Body{}, err
 		}
 		b.Rows = s.rows
-		for _, n := range s.seen {
-			if n != s.rows {
-				b.Uniform = false
-			}
-		}
 	default:
 		return Body{}, fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint("The body must be a JSON object or an array of objects.")
 	}
-	b.Keys = s.keys
+	b.Keys, b.Common = s.keys, s.keys
+	if s.uneven() {
+		b.Uniform, b.Common = false, nil
+		for _, key := range s.keys {
+			if s.seen[key] == s.rows {
+				b.Common = append(b.Common, key)
+			}
+		}
+	}
 	return b, nil
 }
 
@@ -71,6 +76,16 @@ type outline struct {
 	// counted it last, so that a repeated key counts once.
 	seen map[string]int
 	last map[string]int
+}
+
+// uneven tells whether a key is absent from an object.
+func (s *outline) uneven() bool {
+	for _, n := range s.seen {
+		if n != s.rows && s.rows > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *outline) space() {

@@ -32,6 +32,17 @@ type Update struct {
 	Ignore []string
 }
 
+// UpdateEach changes many rows, each by an object of its own.
+type UpdateEach struct {
+	Relation Relation
+	// Body is an array of objects. Each has the columns of the primary key, which
+	// say which row is meant; a key that an object lacks leaves its column as it
+	// is. When two objects mean the same row, one of them counts.
+	Body      Body
+	Where     Condition
+	Returning Returning
+}
+
 // Delete removes the rows that match.
 type Delete struct {
 	From      Relation

@@ -1,8 +1,10 @@
 package tables
 
 import (
+	"encoding/json"
 	"strconv"
 
+	"fluxbase/actors/data"
 	"fluxbase/persistence/query"
 	"fluxbase/transport/filter"
 )
@@ -20,10 +22,12 @@ const (
 	wordConflict
 	wordColumns
 	wordFilter
+	wordExport
 )
 
 const (
 	listWords   = wordSelect | wordOrder | wordPage | wordCount | wordTruncate | wordGroup | wordFilter
+	exportWords = wordSelect | wordOrder | wordPage | wordTruncate | wordGroup | wordFilter | wordExport
 	getWords    = wordSelect | wordTruncate | wordFilter
 	createWords = wordSelect | wordTruncate | wordCount | wordConflict | wordColumns
 	changeWords = wordSelect | wordTruncate | wordCount | wordOrder | wordPage | wordFilter | wordColumns
@@ -52,6 +56,9 @@ type request struct {
 	group    []query.Path
 	conflict []string
 	columns  []string
+	// format and ids are an export's.
+	format data.Format
+	ids    []string
 }
 
 // parse reads a query string in which only the given words may stand. Nothing
@@ -63,9 +70,12 @@ func parse(raw string, allowed words) (*request, error) {
 		return nil, err
 	}
 	seen := map[string]bool{}
-	var conditions, embedded []parameter
+	var conditions []parameter
 	for _, p := range params {
 		word, isReserved := reserved[p.key]
+		if allowed&wordExport != 0 && (p.key == "format" || p.key == "items") {
+			word, isReserved = wordExport, true
+		}
 		if !isReserved {
 			if credentials[p.key] {
 				if _, err := condition(p); err != nil {
@@ -86,29 +96,32 @@ func parse(raw string, allowed words) (*request, error) {
 			return nil, err
 		}
 	}
+	return r, r.conditions(conditions, allowed, seen)
+}
+
+// conditions reads the parameters that are no words of their own. seen are the
+// words that were given.
+func (r *request) conditions(all []parameter, allowed words, seen map[string]bool) error {
 	embeds := embedsOf(r.fields)
 	var where []query.Condition
-	for _, p := range conditions {
+	for _, p := range all {
 		if head, _, ok := filter.Head(p.key); ok && embeds[head] != nil {
-			embedded = append(embedded, p)
+			if err := embed(embeds, seen, p); err != nil {
+				return err
+			}
 			continue
 		}
 		if allowed&wordFilter == 0 {
-			return nil, invalid("%s is not supported here", p.key)
+			return invalid("%s is not supported here", p.key)
 		}
 		c, err := condition(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		where = append(where, c)
 	}
 	r.where = query.Conjoin(where...)
-	for _, p := range embedded {
-		if err := embed(embeds, seen, p); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
+	return nil
 }
 
 // word reads one reserved parameter.
@@ -147,9 +160,22 @@ func (r *request) word(p parameter) (err error) {
 		r.conflict, err = filter.ParseNames(p.value)
 	case "columns":
 		r.columns, err = filter.ParseNames(p.value)
+	case "format":
+		var ok bool
+		if r.format, ok = formats[p.value]; !ok {
+			err = invalid("format takes csv or json, not %q", p.value)
+		}
+	case "items":
+		var s selection
+		if json.Unmarshal([]byte(p.value), &s.IDs) != nil {
+			return invalid("items takes a JSON array of ids")
+		}
+		r.ids, err = s.ids()
 	}
 	return err
 }
+
+var formats = map[string]data.Format{"csv": data.CSV, "json": data.JSON}
 
 var counts = map[string]query.Count{
 	"none": query.CountNone, "exact": query.CountExact, "planned": query.CountPlanned, "estimated": query.CountEstimated,

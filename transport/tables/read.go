@@ -15,6 +15,27 @@ func list(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
+	return page(r, place, q)
+}
+
+// search answers a query in a body.
+func search(r *route.Request, place data.Place) error {
+	if _, err := parse(r.RawQuery(), 0); err != nil {
+		return err
+	}
+	var d document
+	if err := decode(r.Body(), &d); err != nil {
+		return err
+	}
+	q, err := d.request()
+	if err != nil {
+		return err
+	}
+	return page(r, place, q)
+}
+
+// page answers with the rows that a request asks for.
+func page(r *route.Request, place data.Place, q *request) error {
 	p, err := preferred(r)
 	if err != nil {
 		return err
@@ -24,13 +45,13 @@ func list(r *route.Request, place data.Place) error {
 	}
 	m := &data.List{Caller: r.Caller(), Query: &query.Select{From: place.Relation, Fields: q.fields, Where: q.where, Order: q.order,
 		Page: q.page, Count: q.count, Truncate: q.truncate, Group: q.group}}
-	page, err := kernel.Ask[*data.Page](r.Context(), r.Tenant().Data, m)
+	rows, err := kernel.Ask[*data.Page](r.Context(), r.Tenant().Data, m)
 	if err != nil {
 		return err
 	}
 	p.apply(r)
-	r.SetHeader("Content-Range", contentRange(page.Offset, page.Rows, page.Total))
-	return r.RawJSON(200, page.JSON)
+	r.SetHeader("Content-Range", contentRange(rows.Offset, rows.Rows, rows.Total))
+	return r.RawJSON(200, rows.JSON)
 }
 
 // get answers a row's GET.

@@ -11,6 +11,7 @@ package tables
 import (
 	"fluxbase/actors/data"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
 	"fluxbase/transport/route"
 )
 
@@ -38,7 +39,31 @@ func Routes() []route.Route {
 		write("DELETE", "/{table}", data.Delete{}, one(remove)),
 		write("DELETE", "/{table}/{id}", data.DeleteOne{}, two(remove, removeOne)),
 		write("DELETE", "/{schema}/{table}/{id}", data.DeleteOne{}, three(removeOne)),
+
+		download("/{table}/export", one(export)),
+		download("/{schema}/{table}/export", named(export)),
+		action(read("/{table}/query", data.List{}, one(search)), "POST", route.LimitREST),
+		action(read("/{schema}/{table}/query", data.List{}, named(search)), "POST", route.LimitREST),
+		action(write("", "/{table}/bulk", data.Create{}, one(bulkCreate)), "POST", route.LimitBulk),
+		action(write("", "/{schema}/{table}/bulk", data.Create{}, named(bulkCreate)), "POST", route.LimitBulk),
+		action(write("", "/{table}/bulk", data.UpdateEach{}, one(bulkUpdate)), "PATCH", route.LimitBulk),
+		action(write("", "/{schema}/{table}/bulk", data.UpdateEach{}, named(bulkUpdate)), "PATCH", route.LimitBulk),
+		action(write("", "/{table}/bulk", data.Delete{}, one(bulkRemove)), "DELETE", route.LimitBulk),
+		action(write("", "/{schema}/{table}/bulk", data.Delete{}, named(bulkRemove)), "DELETE", route.LimitBulk),
 	}
+}
+
+// download is a route whose answer is streamed.
+func download(path string, handle func(*route.Request) error) route.Route {
+	r := read(path, data.Export{}, handle)
+	r.Timeout = exportTimeout
+	return r
+}
+
+// action is a route of its own method and limit.
+func action(r route.Route, method string, limit route.Limit) route.Route {
+	r.Method, r.BodyLimit = method, limit
+	return r
 }
 
 func read(path string, message any, handle func(*route.Request) error) route.Route {
@@ -80,11 +105,20 @@ func two(collection, row handler) func(*route.Request) error {
 	}
 }
 
+// named answers /{schema}/{table}/ with an action behind it.
+func named(collection handler) func(*route.Request) error {
+	return func(r *route.Request) error {
+		return collection(r, data.Place{Relation: query.Relation{Schema: r.Param("schema"), Name: r.Param("table")}})
+	}
+}
+
 // three answers /{schema}/{table}/{id}.
 func three(row handler) func(*route.Request) error {
 	return func(r *route.Request) error {
-		relation := data.Public(r.Param("table"))
-		relation.Schema = r.Param("schema")
+		if data.IsAction(r.Param("id")) {
+			return fault.Newf(fault.MethodNotAllowed, "%s of a table does not take this method", r.Param("id"))
+		}
+		relation := query.Relation{Schema: r.Param("schema"), Name: r.Param("table")}
 		return row(r, data.Place{Relation: relation, ID: r.Param("id"), ByID: true})
 	}
 }

@@ -85,14 +85,7 @@ func remove(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	if w.JSON != nil {
-		records := make([]byte, 0, len(w.JSON)+40)
-		records = append(records, `{"affected":`...)
-		records = strconv.AppendInt(records, w.Affected, 10)
-		records = append(records, `,"records":`...)
-		records = append(records, w.JSON...)
-		w.JSON = append(records, '}')
-	}
+	w.JSON = counted(w)
 	return p.answer(r, 200, w)
 }
 

@@ -30,3 +30,23 @@ func Identify(rel *Relation, id string) (query.Condition, error) {
 	}
 	return all, nil
 }
+
+// IdentifyAny makes the condition that addresses several rows by their ids.
+func IdentifyAny(rel *Relation, ids []string) (query.Condition, error) {
+	if columns := rel.Identity(); len(columns) == 1 {
+		return &query.Compare{Path: query.Column(columns[0]), Op: query.In, Values: ids}, nil
+	}
+	if rel.Identity() == nil {
+		_, err := Identify(rel, "")
+		return nil, err
+	}
+	all := make(query.Or, len(ids))
+	for i, id := range ids {
+		one, err := Identify(rel, id)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = one
+	}
+	return all, nil
+}

@@ -75,6 +75,22 @@ func (p *projection) columns(w *strings.Builder) {
 	}
 }
 
+// labels are the names of the columns.
+func (p *projection) labels(c *compiler) []string {
+	if p.star != "" {
+		out := make([]string, len(c.relation.Columns))
+		for i := range c.relation.Columns {
+			out[i] = c.relation.Columns[i].Name
+		}
+		return out
+	}
+	out := make([]string, len(p.outputs))
+	for i := range p.outputs {
+		out[i] = p.outputs[i].label
+	}
+	return out
+}
+
 // group writes the GROUP BY clause, if there is one. It names columns by their
 // numbers: an expression with parameters would not be known again.
 func (p *projection) group(w *strings.Builder) {

@@ -14,6 +14,9 @@ type Options struct {
 	// MaxEmbedded caps how many rows an embed shows in each row of its parent; 0
 	// for any number.
 	MaxEmbedded int64
+	// Records asks a Select for the text of its rows as records, which ReadRecord
+	// reads, in place of JSON.
+	Records bool
 }
 
 // Select compiles a read.
@@ -62,7 +65,7 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 
 	var w strings.Builder
 	w.Grow(128 + page.Len() + counted.Len())
-	plan := &Plan{Rows: true}
+	plan := &Plan{Rows: true, Labels: p.labels(c)}
 	threshold := o.EstimateAbove
 	if threshold <= 0 {
 		threshold = 1000
@@ -83,7 +86,11 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	default:
 		w.WriteString("SELECT ")
 	}
-	w.WriteString("row_to_json(page.*) FROM (")
+	if o.Records {
+		w.WriteString("(page.*)::text FROM (")
+	} else {
+		w.WriteString("row_to_json(page.*) FROM (")
+	}
 	w.WriteString(page.String())
 	if err := c.page(&w, q.Page); err != nil {
 		return nil, err

@@ -57,6 +57,19 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 	return []db.Statement{first, explain}
 }
 
+// Stream is what db must run to have every row of a plan given to row as it comes,
+// as JSON or as the text of a record. row must not keep it.
+func (p *Plan) Stream(row func(text []byte) error) []db.Statement {
+	return []db.Statement{{SQL: p.SQL, Args: p.Args, Read: func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := row(rows.RawValues()[0]); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}}}
+}
+
 // affected reads the number of rows that a write changed.
 func (r *Result) affected(rows pgx.Rows) error {
 	rows.Close()

@@ -37,6 +37,8 @@ type Plan struct {
 	Counted bool
 	// Rows tells whether the statement returns rows at all.
 	Rows bool
+	// Labels are the names of a Select's columns.
+	Labels []string
 	// Threshold is where an exact count of CountEstimated stops.
 	Threshold int64
 	// Empty tells that there is nothing to run: no row is read or written.

@@ -1,0 +1,92 @@
+package scenario
+
+import "testing"
+
+// TestTableActions tries query, bulk and export.
+func TestTableActions(t *testing.T) {
+	startTables(t, tablesDDL).runAll(t, tablesSeed, actionCases)
+}
+
+var actionCases = []tablesCase{
+	// Queries in a body.
+	{name: "query", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"views","operator":"gt","value":10}],"order":[{"column":"views","direction":"desc"}],"limit":2}`, want: ids("4,3")},
+	{name: "query by schema", method: "POST", path: "/public/posts/query", body: `{"select":"id","limit":1,"offset":1,"count":"exact","order":[{"column":"id"}]}`, want: ids("2"), header: "Content-Range: 1-1/4"},
+	{name: "query of everything", method: "POST", path: "/keyless/query", body: `{"order":[{"column":"v","direction":"asc","nulls":"last"}]}`, want: `[{"v":1,"w":"one"},{"v":2,"w":"two"},{"v":3,"w":"three"}]`},
+	{name: "query in a list", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"title","operator":"in","value":["alpha","Delta, Inc."]}],"order":[{"column":"id"}]}`, want: ids("1,4")},
+	{name: "query in a list of numbers", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"id","operator":"not.in","value":[1,2]}],"order":[{"column":"id"}]}`, want: ids("3,4")},
+	{name: "query as the SDK negates", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"views","operator":"not","value":"eq.10"}],"order":[{"column":"id"}]}`, want: ids("2,3,4")},
+	{name: "query null", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"done","operator":"is","value":null}]}`, want: ids("3")},
+	{name: "query true", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"done","operator":"is","value":true}],"order":[{"column":"id"}]}`, want: ids("1,4")},
+	{name: "query containment of an array", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"tags","operator":"cs","value":["c,d"]}]}`, want: ids("2")},
+	{name: "query containment of an object", method: "POST", path: "/posts/query", body: `{"select":"id","filters":[{"column":"data","operator":"cs","value":{"name":"Ann"}}]}`, want: ids("1")},
+	{name: "query between", method: "POST", path: "/posts/query", body: `{"select":"id","betweenFilters":[{"column":"views","min":15,"max":30}],"order":[{"column":"id"}]}`, want: ids("2,3")},
+	{name: "query not between", method: "POST", path: "/posts/query", body: `{"select":"id","betweenFilters":[{"column":"views","min":15,"max":30,"negated":true}],"order":[{"column":"id"}]}`, want: ids("1,4")},
+	{name: "query or groups", method: "POST", path: "/posts/query", body: `{"select":"id","orFilters":["id.eq.1,id.eq.2","id.eq.2,id.eq.3"]}`, want: ids("2")},
+	{name: "query and groups", method: "POST", path: "/posts/query", body: `{"select":"id","andFilters":["or(id.eq.1,id.eq.2),views.gt.10"]}`, want: ids("2")},
+	{name: "query groups", method: "POST", path: "/members/query", body: `{"select":"count(*)","groupBy":["room"],"order":[{"column":"room"}]}`, want: `[{"room":1,"count":2},{"room":2,"count":1}]`},
+	{name: "query embeds", method: "POST", path: "/posts/query", body: `{"select":"id,comments!inner(body)","filters":[{"column":"comments.body","operator":"eq","value":"first"}]}`, want: `[{"id":1,"comments":[{"body":"first"}]}]`},
+	{name: "query caps the page", method: "POST", path: "/posts/query", body: `{"select":"id","offset":20000}`, want: `[]`},
+	{name: "query with a quote in the order", method: "POST", path: "/posts/query", body: `{"order":[{"column":"id\" DESC; --"}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query with other nulls", method: "POST", path: "/posts/query", body: `{"order":[{"column":"id","nulls":"first; DROP"}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query with another direction", method: "POST", path: "/posts/query", body: `{"order":[{"column":"id","direction":"up"}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query with an unknown member", method: "POST", path: "/posts/query", body: `{"filter":[]}`, status: 400, code: "INVALID_REQUEST_BODY"},
+	{name: "query with an unknown operator", method: "POST", path: "/posts/query", body: `{"filters":[{"column":"id","operator":"nope","value":1}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query without a value", method: "POST", path: "/posts/query", body: `{"filters":[{"column":"id","operator":"eq"}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query with a negative limit", method: "POST", path: "/posts/query", body: `{"limit":-1}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query that is no object", method: "POST", path: "/posts/query", body: `[]`, status: 400, code: "INVALID_REQUEST_BODY"},
+	{name: "query with parameters", method: "POST", path: "/posts/query?id=eq.1", body: `{}`, status: 400, code: "INVALID_QUERY"},
+	{name: "query of an unknown table", method: "POST", path: "/nope/query", body: `{}`, status: 404, code: "TABLE_NOT_FOUND"},
+	{name: "query is no id", path: "/posts/query", status: 405, code: "METHOD_NOT_ALLOWED"},
+	{name: "query is no id by schema", path: "/public/posts/query", status: 405, code: "METHOD_NOT_ALLOWED"},
+	{name: "policies of a query", as: "ann", method: "POST", path: "/notes/query", body: `{"select":"id","order":[{"column":"id"}]}`, want: ids("1,2")},
+
+	// Bulk.
+	{name: "bulk insert", method: "POST", path: "/keyless/bulk", body: `[{"v":4,"w":"four"},{"v":5}]`, status: 201, want: `{"affected":2,"records":[{"v":4,"w":"four"},{"v":5,"w":null}]}`},
+	{name: "bulk insert by schema", method: "POST", path: "/public/keyless/bulk?select=v", body: `[{"v":4}]`, status: 201, want: `{"affected":1,"records":[{"v":4}]}`},
+	{name: "bulk upsert", method: "POST", path: "/members/bulk", body: `[{"room":1,"name":"ann","rank":9},{"room":3,"name":"new","rank":1}]`, prefer: "resolution=merge-duplicates", status: 201, want: `{"affected":2,"records":[{"room":1,"name":"ann","rank":9},{"room":3,"name":"new","rank":1}]}`},
+	{name: "bulk insert of one object", method: "POST", path: "/keyless/bulk", body: `{"v":4}`, status: 400, code: "INVALID_REQUEST_BODY"},
+	{name: "bulk insert minimal", method: "POST", path: "/keyless/bulk", body: `[{"v":4}]`, prefer: "return=minimal", status: 201, header: "X-Affected-Count: 1"},
+	{name: "bulk update by key", method: "PATCH", path: "/members/bulk", body: `[{"room":1,"name":"ann","rank":10},{"room":2,"name":"ann","rank":null},{"room":9,"name":"no","rank":1}]`, wantPart: `"affected":2`, then: `SELECT string_agg(concat(room, name, rank), ' ' ORDER BY room, name) FROM members`, thenWant: "1ann10 1b,c2 2ann"},
+	{name: "bulk update of different columns", method: "PATCH", path: "/posts/bulk?select=id", body: `[{"id":1,"title":"x"},{"id":2,"views":7}]`, wantPart: `"affected":2`, then: `SELECT string_agg(concat(title, views), ' ' ORDER BY id) FROM posts WHERE id < 3`, thenWant: "x10 beta7"},
+	{name: "bulk update with a condition", method: "PATCH", path: "/posts/bulk?select=id&views=gt.10", body: `[{"id":1,"title":"x"},{"id":2,"title":"y"}]`, want: `{"affected":1,"records":[{"id":2}]}`},
+	{name: "bulk update without a key", method: "PATCH", path: "/posts/bulk", body: `[{"id":1,"title":"x"},{"title":"y"}]`, status: 400, code: "INVALID_REQUEST_BODY"},
+	{name: "bulk update of a table without key", method: "PATCH", path: "/keyless/bulk", body: `[{"v":1,"w":"x"}]`, status: 400, code: "INVALID_QUERY"},
+	{name: "bulk update of nothing", method: "PATCH", path: "/posts/bulk", body: `[]`, want: `{"affected":0,"records":[]}`},
+	{name: "bulk update of keys alone", method: "PATCH", path: "/posts/bulk", body: `[{"id":1}]`, status: 400, code: "INVALID_INPUT"},
+	{name: "bulk update by conditions", method: "PATCH", path: "/posts/bulk?select=id", body: `{"filters":[{"column":"views","operator":"gte","value":30}],"data":{"done":true}}`, wantPart: `"affected":2`, then: `SELECT count(*)::text FROM posts WHERE done`, thenWant: "3"},
+	{name: "bulk update of everything", method: "PATCH", path: "/posts/bulk", body: `{"filters":[],"data":{"done":true}}`, status: 400, code: "UNFILTERED_WRITE"},
+	{name: "bulk update without data", method: "PATCH", path: "/posts/bulk", body: `{"filters":[{"column":"id","operator":"eq","value":1}]}`, status: 400, code: "INVALID_REQUEST_BODY"},
+	{name: "bulk delete by ids", method: "DELETE", path: "/posts/bulk?select=id", body: `{"ids":[2,"3",99]}`, wantPart: `"affected":2`, then: `SELECT string_agg(id::text, ',' ORDER BY id) FROM posts`, thenWant: "1,4"},
+	{name: "bulk delete by targets", method: "DELETE", path: "/members/bulk?select=rank", body: `{"targets":[[1,"b,c"],"2,ann"]}`, wantPart: `"affected":2`, then: `SELECT string_agg(rank::text, ',') FROM members`, thenWant: "1"},
+	{name: "bulk delete by conditions", method: "DELETE", path: "/keyless/bulk", body: `{"filters":[{"column":"v","operator":"in","value":[1,2]}]}`, wantPart: `"affected":2`},
+	{name: "bulk delete of no ids", method: "DELETE", path: "/keyless/bulk", body: `{"ids":[]}`, status: 400, code: "INVALID_ID"},
+	{name: "bulk delete of no ids of a key", method: "DELETE", path: "/members/bulk", body: `{"ids":[]}`, want: `{"affected":0,"records":[]}`},
+	{name: "bulk delete of everything", method: "DELETE", path: "/keyless/bulk", body: `{}`, status: 400, code: "UNFILTERED_WRITE", then: `SELECT count(*)::text FROM keyless`, thenWant: "3"},
+	{name: "bulk delete by an object", method: "DELETE", path: "/posts/bulk", body: `{"ids":[{"id":1}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "bulk delete by an unknown member", method: "DELETE", path: "/posts/bulk", body: `{"id":[1]}`, status: 400, code: "INVALID_REQUEST_BODY"},
+	{name: "bulk on a view", method: "POST", path: "/titles/bulk", body: `[{"title":"x"}]`, status: 405, code: "READ_ONLY_RELATION"},
+	{name: "bulk is not read", path: "/posts/bulk", status: 405, code: "METHOD_NOT_ALLOWED"},
+	{name: "policies of a bulk update", as: "ann", method: "PATCH", path: "/notes/bulk?select=id", body: `[{"id":1,"body":"x"},{"id":3,"body":"x"}]`, want: `{"affected":1,"records":[{"id":1}]}`},
+	{name: "policies of a bulk delete", as: "bob", method: "DELETE", path: "/notes/bulk?select=id", body: `{"ids":[1,2,3]}`, want: `{"affected":1,"records":[{"id":3}]}`},
+
+	// Exports.
+	{name: "export", path: "/keyless/export?order=v", want: "v,w\r\n1,one\r\n2,two\r\n3,three\r\n", header: "Content-Type: text/csv; charset=utf-8"},
+	{name: "export by schema", path: "/public/keyless/export?order=v&limit=1&select=w", want: "w\r\none\r\n", header: `Content-Disposition: attachment; filename="export.csv"`},
+	{name: "export of odd values", path: "/posts/export?select=id,title,data,tags,done,span&id=in.(2,3,4)&order=id", want: "id,title,data,tags,done,span\r\n" +
+		"2,beta,\"{\"\"age\"\": 9, \"\"name\"\": \"\"Bob\"\"}\",\"{b,\"\"c,d\"\"}\",f,\"[5,9)\"\r\n3,gamma,,,,\r\n4,\"Delta, Inc.\",\"{\"\"age\"\": \"\"n/a\"\"}\",{},t,empty\r\n"},
+	{name: "export as JSON", path: "/keyless/export?format=json&order=v&v=lt.3", want: `[{"v":1,"w":"one"},{"v":2,"w":"two"}]`, header: "Content-Type: application/json; charset=utf-8"},
+	{name: "export of nothing", path: "/keyless/export?v=eq.9", want: "v,w\r\n"},
+	{name: "export of nothing as JSON", path: "/keyless/export?v=eq.9&format=json", want: "[]"},
+	{name: "export of items", path: "/posts/export?select=id&items=[1,%224%22]&order=id", want: "id\r\n1\r\n4\r\n"},
+	{name: "export of groups", path: "/members/export?select=room,count()&order=room", want: "room,count\r\n1,2\r\n2,1\r\n"},
+	{name: "export of an unknown column", path: "/posts/export?select=nope", status: 400, code: "UNKNOWN_COLUMN"},
+	{name: "export that fails", path: "/posts/export?select=title::int", status: 400, code: "INVALID_INPUT"},
+	{name: "export in another format", path: "/posts/export?format=xml", status: 400, code: "INVALID_QUERY"},
+	{name: "export of bad items", path: "/posts/export?items=1,2", status: 400, code: "INVALID_QUERY"},
+	{name: "export of an unknown table", path: "/nope/export", status: 404, code: "TABLE_NOT_FOUND"},
+	{name: "export with a count", path: "/posts/export?count=exact", status: 400, code: "INVALID_QUERY"},
+	{name: "policies of an export", as: "bob", path: "/notes/export?select=id&order=id", want: "id\r\n2\r\n3\r\n"},
+	{name: "grants of an export", as: "anon", path: "/private/export", status: 401, code: "AUTHENTICATION_REQUIRED"},
+	{name: "export is not written", method: "POST", path: "/posts/export", body: `{}`, status: 405, code: "METHOD_NOT_ALLOWED"},
+	{name: "format is a column elsewhere", path: "/posts?format=eq.1", status: 400, code: "UNKNOWN_COLUMN"},
+}

@@ -98,7 +98,7 @@ func (l *listener) hears(want string) {
 
 func router(t *testing.T, n *kerneltest.Node) kernel.Ref {
 	t.Helper()
-	RegisterHome(n, HistoryLimits{})
+	RegisterHome(n, HomeOptions{})
 	ref, err := n.System.Spawn(RouterProps(n, n))
 	if err != nil {
 		t.Fatal(err)
@@ -240,6 +240,16 @@ func TestLostDeliveriesAreFetched(t *testing.T) {
 // TestHomeDies: publishing goes on at the new home, and members of the old order
 // are told that something may be missing.
 func TestHomeDies(t *testing.T) {
+	testLosingTheHome(t, (*kerneltest.Cluster).Crash, "e=1/1 messages_lost e=2/1 ")
+}
+
+// TestHomeLeaves: a home that stops in order says what its last message was. Who has
+// that has missed nothing.
+func TestHomeLeaves(t *testing.T) {
+	testLosingTheHome(t, (*kerneltest.Cluster).Kill, "e=1/1 e=2/1 ")
+}
+
+func testLosingTheHome(t *testing.T, lose func(*kerneltest.Cluster, kernel.NodeID), want string) {
 	c := kerneltest.New(t)
 	nodes := map[kernel.NodeID]*kerneltest.Node{}
 	routers := map[kernel.NodeID]kernel.Ref{}
@@ -258,13 +268,13 @@ func TestHomeDies(t *testing.T) {
 	first := mustPublish(t, routers[alive[0]], Publish{Event: "e", Payload: []byte("1")})
 	one.hears("e=1/1 ")
 	two.hears("e=1/1 ")
-	c.Kill(home)
+	lose(c, home)
 	second := mustPublish(t, routers[alive[0]], Publish{Event: "e", Payload: []byte("2")})
 	if second.Epoch <= first.Epoch || second.Offset != 1 {
 		t.Errorf("epoch %d offset %d after epoch %d", second.Epoch, second.Offset, first.Epoch)
 	}
-	one.hears("e=1/1 messages_lost e=2/1 ")
-	two.hears("e=1/1 messages_lost e=2/1 ")
+	one.hears(want)
+	two.hears(want)
 }
 
 // TestChannelFails: members of a channel whose actor panics are told.

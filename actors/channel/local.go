@@ -115,6 +115,9 @@ func (l *local) handle(c *kernel.Context, msg any, request *kernel.Request) {
 		l.publish(c, m, request)
 	case *deliver:
 		l.deliver(c, m)
+	case *closed:
+		l.seq.end(m.Epoch, m.Offset)
+		l.register(c)
 	case membersChanged:
 		if l.count() > 0 {
 			l.register(c)
@@ -215,7 +218,9 @@ func (l *local) place(c *kernel.Context, at *interested) {
 	case at.Epoch > l.seq.epoch:
 		// Of the former home's messages some may never have come here, and the
 		// new home knows only its own.
-		l.lost("epoch_changed")
+		if !l.seq.complete {
+			l.lost("epoch_changed")
+		}
 		l.seq.start(at.Epoch, 0)
 		l.seq.waiting = nil
 		if at.Offset > 0 {
@@ -235,6 +240,8 @@ func (l *local) deliver(c *kernel.Context, shared *deliver) {
 		l.handOn(d)
 	case newEpoch:
 		l.lost("epoch_changed")
+		l.handOn(d)
+	case following:
 		l.handOn(d)
 	case hole:
 		l.seq.waiting = append(l.seq.waiting, d)

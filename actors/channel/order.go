@@ -26,26 +26,6 @@ type watcher struct {
 	until   time.Time
 }
 
-// HistoryLimits bound what a home remembers of a channel. Zero fields mean the
-// defaults: 256 messages, 1 MB, five minutes.
-type HistoryLimits struct {
-	Messages, Bytes int
-	Age             time.Duration
-}
-
-func (l HistoryLimits) orDefault() HistoryLimits {
-	if l.Messages == 0 {
-		l.Messages = 256
-	}
-	if l.Bytes == 0 {
-		l.Bytes = 1 << 20
-	}
-	if l.Age == 0 {
-		l.Age = 5 * time.Minute
-	}
-	return l
-}
-
 func newOrder(epoch uint64, limits HistoryLimits) *order {
 	return &order{epoch: epoch, limits: limits.orDefault(), offsets: map[string]uint64{}, nodes: map[string]*watcher{}}
 }
@@ -69,6 +49,16 @@ func (o *order) publish(now time.Time, batch []*message) (offsets []uint64, fres
 	}
 	o.forget(now)
 	return offsets, fresh, first
+}
+
+// restore takes over what another home numbered.
+func (o *order) restore(offset uint64, history []kept) {
+	o.offset, o.history = offset, history
+	first := offset - uint64(len(history)) + 1
+	for i, k := range history {
+		o.bytes += k.size()
+		o.offsets[k.Identity] = first + uint64(i)
+	}
 }
 
 // forget drops what is beyond the limits. The newest message always stays, so

@@ -72,7 +72,7 @@ func numbers(t *testing.T, r kernel.Ref, from, to int) {
 
 func TestRecovery(t *testing.T) {
 	n := kerneltest.New(t).Join("a")
-	RegisterHome(n, HistoryLimits{Messages: 4})
+	RegisterHome(n, HomeOptions{Limits: HistoryLimits{Messages: 4}})
 	r, err := n.System.Spawn(RouterProps(n, n))
 	if err != nil {
 		t.Fatal(err)

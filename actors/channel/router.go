@@ -57,10 +57,11 @@ func (r *Router) Receive(c *kernel.Context, msg any) {
 			r.offer(e, m)
 		}
 	case kernel.FromNode:
-		if d, ok := m.Msg.(*deliver); ok {
-			if e := r.channels[parseKey(d.Key)]; e != nil {
-				r.offer(e, d)
-			}
+		switch d := m.Msg.(type) {
+		case *deliver:
+			r.fromHome(d.Key, d)
+		case *closed:
+			r.fromHome(d.Key, d)
 		}
 	case membersChanged:
 		for _, e := range r.channels {
@@ -138,6 +139,13 @@ func (r *Router) pass(e *entry, msg any, request *kernel.Request) error {
 // is found by the next message to it, a hole by the next number.
 func (r *Router) offer(e *entry, msg any) {
 	_ = r.pass(e, msg, nil)
+}
+
+// fromHome brings a channel what its home says.
+func (r *Router) fromHome(key string, msg any) {
+	if e := r.channels[parseKey(key)]; e != nil {
+		r.offer(e, msg)
+	}
 }
 
 func (r *Router) forget(ref kernel.Ref) {

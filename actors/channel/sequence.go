@@ -5,6 +5,8 @@ package channel
 type sequence struct {
 	known         bool
 	epoch, offset uint64
+	// complete: the home of this epoch has stopped, and its last message was here.
+	complete bool
 	// waiting are deliveries behind a hole.
 	waiting []*deliver
 }
@@ -16,15 +18,21 @@ const maxWaiting = 256
 type verdict int
 
 const (
-	drop     verdict = iota // seen already, or of a home that was superseded
-	pass                    // hand on now
-	hole                    // keep; the history must be asked for what is missing
-	newEpoch                // hand on, and say that messages may be lost
+	drop      verdict = iota // seen already, or of a home that was superseded
+	pass                     // hand on now
+	hole                     // keep; the history must be asked for what is missing
+	newEpoch                 // hand on, and say that messages may be lost
+	following                // hand on: nothing was lost, although the epoch is another
 )
 
 // start sets the place from which messages are wanted.
 func (s *sequence) start(epoch, offset uint64) {
-	s.known, s.epoch, s.offset = true, epoch, offset
+	s.known, s.epoch, s.offset, s.complete = true, epoch, offset, false
+}
+
+// end notes that there is nothing in an epoch beyond an offset.
+func (s *sequence) end(epoch, offset uint64) {
+	s.complete = s.known && s.epoch == epoch && s.offset == offset && len(s.waiting) == 0
 }
 
 // take judges a delivery; it trims what was seen already. After pass and
@@ -35,8 +43,12 @@ func (s *sequence) take(d *deliver) verdict {
 	case !s.known || d.Epoch < s.epoch || len(d.Messages) == 0:
 		return drop
 	case d.Epoch > s.epoch:
+		nothingLost := s.complete && d.Offset == 1
 		s.start(d.Epoch, last)
 		s.waiting = nil
+		if nothingLost {
+			return following
+		}
 		return newEpoch
 	case last <= s.offset:
 		return drop

@@ -62,6 +62,12 @@ type deliver struct {
 	Messages      []*message
 }
 
+// closed says that a home has stopped, and what its newest message was.
+type closed struct {
+	Key           string
+	Epoch, Offset uint64
+}
+
 // fetch asks a home's history for the messages From … To, or up to the newest one
 // when To is 0.
 type fetch struct{ Epoch, From, To uint64 }
@@ -96,6 +102,9 @@ func init() {
 	register((&deliver{}).WireKind(), func(r *reader) kernel.Wire {
 		return &deliver{Key: r.text(), Epoch: r.number(), Offset: r.number(), Messages: r.messages()}
 	})
+	register((&closed{}).WireKind(), func(r *reader) kernel.Wire {
+		return &closed{Key: r.text(), Epoch: r.number(), Offset: r.number()}
+	})
 	register((&fetch{}).WireKind(), func(r *reader) kernel.Wire {
 		return &fetch{Epoch: r.number(), From: r.number(), To: r.number()}
 	})
@@ -118,6 +127,9 @@ func (*interested) WireKind() string { return "channel.interested" }
 
 // WireKind names the message between nodes.
 func (*deliver) WireKind() string { return "channel.deliver" }
+
+// WireKind names the message between nodes.
+func (*closed) WireKind() string { return "channel.closed" }
 
 // WireKind names the message between nodes.
 func (*fetch) WireKind() string { return "channel.fetch" }
@@ -156,6 +168,12 @@ func (d *deliver) AppendWire(dst []byte) ([]byte, error) {
 	dst = appendText(dst, d.Key)
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, d.Epoch), d.Offset)
 	return appendMessages(dst, d.Messages), nil
+}
+
+// AppendWire appends the message's encoding.
+func (c *closed) AppendWire(dst []byte) ([]byte, error) {
+	dst = appendText(dst, c.Key)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, c.Epoch), c.Offset), nil
 }
 
 // AppendWire appends the message's encoding.

@@ -13,6 +13,7 @@ var wires = []kernel.Wire{
 	&interest{Members: 9},
 	&interested{Epoch: 3, Offset: 4},
 	&deliver{Key: "t/c", Epoch: 1, Offset: 2, Messages: []*message{{Event: "e", Payload: []byte("1")}}},
+	&closed{Key: "t/c", Epoch: 1, Offset: 2},
 	&fetch{Epoch: 1, From: 2, To: 3},
 	&fetched{Epoch: 1, Offset: 2, Newest: 3, Messages: []*message{}},
 }

@@ -38,6 +38,7 @@ var keepOut = []struct {
 	{"github.com/asynkron/protoactor-go", []string{"actors", "persistence", "transport", "listeners", "cmd"}, []string{"actors/kernel"}, "the kernel hides it"},
 	{"github.com/jackc/pgx/v5", []string{"actors", "transport", "cluster", "cmd"}, nil, "SQL belongs to persistence"},
 	{"database/sql", []string{"actors", "transport", "cluster", "cmd"}, nil, "SQL belongs to persistence"},
+	{"github.com/redis/go-redis/v9", []string{"actors", "persistence", "transport", "listeners", "cmd", "cluster"}, []string{"cluster/redis"}, "what nodes share belongs to cluster"},
 	{"github.com/spf13/cobra", []string{"actors", "persistence", "transport", "listeners", "cluster"}, nil, "the command line belongs to cmd"},
 }
 

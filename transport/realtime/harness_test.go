@@ -52,7 +52,7 @@ func startNode(t testing.TB, o nodeOptions) *node {
 	n := &node{t: t, tables: &fakeTables{}, sendBuffer: o.sendBuffer}
 	n.system = kernel.NewSystem(kernel.SystemOptions{Name: "test"})
 	alone := kernel.Standalone(n.system)
-	channel.RegisterHome(alone, channel.HistoryLimits{})
+	channel.RegisterHome(alone, channel.HomeOptions{})
 	presence.RegisterHome(alone, alone, presence.Limits{Grace: 10 * time.Millisecond})
 	spawn := func(p kernel.Props) kernel.Ref {
 		ref, err := n.system.Spawn(p)

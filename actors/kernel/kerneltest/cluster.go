@@ -218,7 +218,7 @@ func (n *Node) RegisterKind(kind string, spawn func(key string, epoch uint64) ke
 func (n *Node) AskHome(ctx context.Context, kind, key string, msg kernel.Wire) (kernel.Wire, error) {
 	for {
 		to := n.Home(kind, key)
-		if answer, err := n.ask(ctx, to, kind, key, msg); err == nil || fault.CodeOf(err) != fault.ServiceUnavailable {
+		if answer, err := n.ask(ctx, to, kind, key, msg); err != errGone && err != kernel.ErrStopped {
 			return answer, err
 		}
 		select {
@@ -229,13 +229,16 @@ func (n *Node) AskHome(ctx context.Context, kind, key string, msg kernel.Wire) (
 	}
 }
 
+// errGone is worth another try, like a home that stops.
+var errGone = fault.New(fault.ServiceUnavailable, "no such node")
+
 func (n *Node) ask(ctx context.Context, to kernel.NodeID, kind, key string, msg kernel.Wire) (kernel.Wire, error) {
 	if n.mute.Load() {
 		return nil, fault.New(fault.Canceled, "this node has crashed")
 	}
 	target := n.cluster.node(to)
 	if target == nil {
-		return nil, fault.New(fault.ServiceUnavailable, "no such node")
+		return nil, errGone
 	}
 	msg, err := n.carry(to, msg)
 	if err != nil {

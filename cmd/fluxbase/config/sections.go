@@ -34,9 +34,12 @@ type Realtime struct {
 	SnapshotMaxRows  int   `key:"snapshot_max_rows" default:"10000"`
 	SnapshotMaxBytes Bytes `key:"snapshot_max_bytes" default:"8MB"`
 	// LogRetention and LogMaxBytes bound how far back a client may resume.
-	LogRetention time.Duration  `key:"log_retention" default:"24h"`
-	LogMaxBytes  Bytes          `key:"log_max_bytes" default:"1GB"`
-	Limits       RealtimeLimits `key:"limits"`
+	LogRetention time.Duration `key:"log_retention" default:"24h"`
+	LogMaxBytes  Bytes         `key:"log_max_bytes" default:"1GB"`
+	// History are rules for single channels, see HistoryRules; what no rule matches
+	// gets limits.channel_history_length and _ttl.
+	History []string       `key:"history"`
+	Limits  RealtimeLimits `key:"limits"`
 }
 
 // RealtimeLimits bound what one connection may do.

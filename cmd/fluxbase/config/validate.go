@@ -107,6 +107,9 @@ func (v *violations) server(c *Config) {
 	}
 	v.url("base_url", c.BaseURL, "http", "https")
 	v.url("public_base_url", c.PublicBaseURL, "http", "https")
+	if _, err := c.Realtime.HistoryRules(); err != nil {
+		v.add("realtime.history", err.Error())
+	}
 	v.url("scaling.redis_url", c.Scaling.RedisURL.Reveal(), "redis", "rediss", "unix")
 	for _, r := range []struct {
 		path   string

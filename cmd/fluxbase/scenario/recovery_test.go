@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"fluxbase/cmd/fluxbase/server/servertest"
 	"fluxbase/persistence/db/dbtest"
 )
@@ -76,4 +78,43 @@ func TestReplay(t *testing.T) {
 	cid.expect(`{"type":"error","code":"ACCESS_DENIED"}`)
 	cid.send(`{"type":"subscribe","channel":"hall","config":{"replay":{"since":%d}}}`, before)
 	cid.expect(`{"type":"error","code":"INVALID_INPUT"}`)
+}
+
+// With Redis the history of a channel outlives the server: whoever was there before
+// its restart gets what was said since, and is told of no loss.
+func TestChannelHistoryOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	redis := miniredis.RunT(t)
+	database := dbtest.Create(t)
+	settings := []string{"REDIS_URL=redis://" + redis.Addr(), "REALTIME_HISTORY=broadcast:news 10 1h,broadcast:* 0 1h"}
+	n := servertest.On(t, database, settings...)
+	say := func(channel string, i int) servertest.Response {
+		return n.Do("POST", "/api/v1/realtime/broadcast", n.ServiceKey, fmt.Sprintf(`{"channel":"broadcast:%s","message":%d}`, channel, i))
+	}
+	s := openSocket(t, n.SocketURL(""))
+	s.send(`{"type":"subscribe","channel":"broadcast:news"}`)
+	epoch := s.expect(`{"type":"ack"}`)["epoch"].(float64)
+	say("news", 1)
+	s.expect(`{"type":"broadcast","offset":1}`)
+	say("news", 2)
+	n.Stop()
+
+	n = servertest.On(t, database, settings...)
+	say("news", 3)
+	s = openSocket(t, n.SocketURL(""))
+	s.send(`{"type":"subscribe","channel":"broadcast:news","config":{"recover":{"epoch":%.0f,"offset":1}}}`, epoch)
+	s.expect(fmt.Sprintf(`{"type":"ack","recovered":true,"offset":3,"epoch":%.0f}`, epoch))
+	s.expect(`{"type":"broadcast","offset":2,"payload":{"broadcast":{"payload":2}}}`)
+	s.expect(`{"type":"broadcast","offset":3,"payload":{"broadcast":{"payload":3}}}`)
+
+	// Where a history is promised nothing is acknowledged without it; other channels
+	// do not need it.
+	redis.SetError("out of order")
+	wantFailure(t, say("news", 4), 503, "SERVICE_UNAVAILABLE")
+	if r := say("other", 1); r.Status != 200 {
+		t.Errorf("a channel without a history: %d %s", r.Status, r.Body)
+	}
+	redis.SetError("")
+	eventually(t, "the channel takes messages again", func() bool { return say("news", 4).Status == 200 })
+	s.expect(`{"type":"broadcast","offset":4,"payload":{"broadcast":{"payload":4}}}`)
 }

@@ -36,7 +36,7 @@ func (s *Server) openFront(context.Context) error {
 		Verifier: s.verifier,
 		Tenants:  s.tenants,
 		Logger:   logger,
-		Limits:   limit.New(rateLimits(c.Security), nil, logger),
+		Limits:   limit.New(rateLimits(c.Security), s.sharedLimits(), logger),
 		Metrics:  s.metrics.HTTP,
 		CORS: transport.CORS{
 			Origins: origins(c), Methods: c.CORS.AllowedMethods, Headers: c.CORS.AllowedHeaders,

@@ -27,13 +27,16 @@ const socketDrain = 3 * time.Second
 
 func (s *Server) openSockets(context.Context) error {
 	c := s.options.Config.Realtime
-	channel.RegisterHome(s.placement, channel.HistoryLimits{Messages: c.Limits.ChannelHistoryLength, Age: c.Limits.ChannelHistoryTTL})
+	homes, err := s.channelHomes()
+	if err != nil {
+		return err
+	}
+	channel.RegisterHome(s.placement, homes)
 	rooms := presence.Limits{PerRoom: c.Limits.MaxPresencePerRoom, Grace: c.PresenceGrace}
 	if rooms.Grace == 0 {
 		rooms.Grace = -1 // none, rather than the default
 	}
 	presence.RegisterHome(s.placement, s.members, rooms)
-	var err error
 	if s.sockets.channels, err = s.system.Spawn(channel.RouterProps(s.placement, s.members)); err != nil {
 		return err
 	}
@@ -80,6 +83,29 @@ func (s *Server) openSockets(context.Context) error {
 		return nil
 	})
 	return nil
+}
+
+// channelHomes says what the homes of channels remember, and where.
+func (s *Server) channelHomes() (channel.HomeOptions, error) {
+	c := s.options.Config.Realtime
+	o := channel.HomeOptions{
+		Limits: channel.HistoryLimits{
+			Messages: c.Limits.ChannelHistoryLength, Age: c.Limits.ChannelHistoryTTL, None: c.Limits.ChannelHistoryLength == 0,
+		},
+	}
+	rules, err := c.HistoryRules()
+	if err != nil {
+		return o, err
+	}
+	for _, r := range rules {
+		o.Rules = append(o.Rules, channel.HistoryRule{
+			Pattern: r.Pattern, Limits: channel.HistoryLimits{Messages: r.Messages, Age: r.TTL, None: r.Messages == 0},
+		})
+	}
+	if s.redis != nil {
+		o.History = s.redis
+	}
+	return o, nil
 }
 
 // realtimeServed tells whether this node has sockets.

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fluxbase/cluster/redis"
 	"fluxbase/cmd/fluxbase/config"
 	"fluxbase/transport/monitoring"
 )
@@ -37,6 +38,8 @@ type Server struct {
 	bells
 	sockets
 	front
+	// redis is nil when none is configured.
+	redis *redis.Store
 	// relaying: relays of tenants may begin.
 	relaying atomic.Bool
 
@@ -80,6 +83,7 @@ func (s *Server) compose(ctx context.Context) error {
 	for _, open := range []func(context.Context) error{
 		s.openFoundation,
 		s.openCredentials,
+		s.openRedis,
 		s.openCluster,
 		s.openTenants,
 		s.openBells,

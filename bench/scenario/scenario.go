@@ -31,7 +31,7 @@ type Scenario struct {
 
 // All lists the scenarios in the order of the help text.
 func All() []*Scenario {
-	return []*Scenario{fanout(), changes(), rest(), idle(), cluster()}
+	return []*Scenario{fanout(), changes(), writer(), rest(), idle(), cluster()}
 }
 
 // progress tells the person at the terminal what is going on.

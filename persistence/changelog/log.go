@@ -41,8 +41,7 @@ func (l *Log) Open(ctx context.Context) (epoch string, err error) {
 	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
 		var stored, current string
 		var marked bool
-		err := c.QueryRow(ctx, `SELECT epoch, realtime.current_epoch(), EXISTS (
-			SELECT FROM pg_event_trigger WHERE evtfoid = to_regproc('fluxbase.announce_schema') AND evtenabled <> 'D' AND evtevent = 'ddl_command_end')
+		err := c.QueryRow(ctx, `SELECT epoch, realtime.current_epoch(), realtime.hears_of_schema()
 			FROM realtime.log_state`).Scan(&stored, &current, &marked)
 		if err != nil {
 			return err
@@ -98,7 +97,7 @@ func (l *Log) Current(ctx context.Context, p *Plan) (bool, error) {
 		if l.unmarked.Load() {
 			return c.QueryRow(ctx, "SELECT realtime.plan()::text = $1", p.text).Scan(&current)
 		}
-		return c.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM realtime.changes WHERE type = 'M' AND (xid >= $1::xid8 OR xid = ANY ($2::xid8[])))",
+		return c.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM realtime.changes_markers WHERE xid >= $1::xid8 OR xid = ANY ($2::xid8[]))",
 			p.Snapshot.xmax(), p.Snapshot.xip()).Scan(&current)
 	})
 	if err != nil {

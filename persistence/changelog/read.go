@@ -2,6 +2,7 @@ package changelog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -45,7 +46,7 @@ const (
 SELECT true, pg_current_snapshot()::text, s.epoch,
        EXISTS (SELECT FROM realtime.ring r WHERE r.pruned_max >= $1::xid8 OR EXISTS (
          SELECT FROM unnest($2::xid8[]) AS x WHERE x BETWEEN r.pruned_min AND r.pruned_max AND pg_visible_in_snapshot(x, r.pruned_snapshot))),
-       CASE WHEN $3 OR EXISTS (SELECT FROM realtime.changes WHERE type = 'M' AND (xid >= $4::xid8 OR xid = ANY ($5::xid8[])))
+       CASE WHEN $3 OR EXISTS (SELECT FROM realtime.changes_markers WHERE xid >= $4::xid8 OR xid = ANY ($5::xid8[]))
             THEN realtime.plan()::text END,
        NULL::bigint, NULL::smallint, NULL::bigint, NULL::integer, NULL::text, NULL::smallint, NULL::timestamptz, NULL::json, NULL::json, NULL::bigint
   FROM realtime.log_state s
@@ -125,11 +126,14 @@ func (l *Log) read(ctx context.Context, from Position, tables []int32, plan *Pla
 	}
 	r := reading{log: l, from: from, plan: plan}
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
-		rows, err := c.Query(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		return r.rows(rows)
+		// One round trip, but two statements: the bell is asked for before the snapshot
+		// is taken.
+		var b pgx.Batch
+		b.Queue("SELECT realtime.await_bell()")
+		b.Queue(text, args...)
+		answers := c.SendBatch(ctx, &b)
+		err := r.rows(answers)
+		return errors.Join(err, answers.Close())
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the change log: %w", err)
@@ -150,7 +154,14 @@ type reading struct {
 	found    int64
 }
 
-func (r *reading) rows(rows pgx.Rows) error {
+func (r *reading) rows(answers pgx.BatchResults) error {
+	if _, err := answers.Exec(); err != nil {
+		return err
+	}
+	rows, err := answers.Query()
+	if err != nil {
+		return err
+	}
 	defer rows.Close()
 	for rows.Next() {
 		var head bool

@@ -32,7 +32,7 @@ type Status struct {
 var AllEvents = []string{"INSERT", "UPDATE", "DELETE"}
 
 // systemSchemas cannot be followed: they hold secrets, or the log itself.
-var systemSchemas = []string{"pg_catalog", "information_schema", "pg_toast", "auth", "realtime", "platform"}
+var systemSchemas = []string{"pg_catalog", "information_schema", "pg_toast", "auth", "realtime", "realtime_log", "platform"}
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
 

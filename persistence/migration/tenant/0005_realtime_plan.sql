@@ -142,6 +142,20 @@ BEGIN
     -- These do not say which tables they are about.
     touched := ARRAY(SELECT id FROM realtime.schema_registry WHERE relation IS NOT NULL);
   END IF;
+  IF tag IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TRIGGER') THEN
+    -- These may give an enabled table consequences: a trigger, or a foreign key
+    -- of another table with an action.
+    PERFORM realtime.sync_triggers(r.id)
+       FROM realtime.schema_registry r
+      WHERE r.realtime_enabled AND r.relation IN (
+        SELECT coalesce(pg_partition_root(u.touched), u.touched)
+          FROM pg_event_trigger_ddl_commands() d
+         CROSS JOIN LATERAL (
+           SELECT t.tgrelid AS touched FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+            WHERE d.classid = 'pg_trigger'::regclass AND t.oid = d.objid AND p.pronamespace NOT IN ('realtime'::regnamespace, 'realtime_log'::regnamespace)
+           UNION ALL
+           SELECT c.confrelid FROM pg_constraint c WHERE d.classid = 'pg_class'::regclass AND c.conrelid = d.objid AND c.contype = 'f') u);
+  END IF;
   IF cardinality(touched) > 0 THEN
     PERFORM realtime.follow_names();
     FOREACH one IN ARRAY touched LOOP

@@ -62,10 +62,10 @@ func TestPhoenixFrontDoor(t *testing.T) {
 	ann.send(`[null,"1","phoenix","heartbeat",{}]`)
 	ann.want(`[null,"1","phoenix","phx_reply",{"status":"ok","response":{}}]`)
 	for _, c := range []phoenixClient{ann, ben} {
-		c.send(`["2","2","realtime:room","phx_join",{"config":{"broadcast":{"ack":true,"self":true}}}]`)
+		c.send(`["2","2","realtime:room","phx_join",{"config":{"broadcast":{"ack":true,"self":true},"presence":{"enabled":false}}}]`)
 		c.want(`["2","2","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`)
 	}
-	old.send(`{"topic":"realtime:room","event":"phx_join","payload":{"config":{}},"ref":"2","join_ref":"2"}`)
+	old.send(`{"topic":"realtime:room","event":"phx_join","payload":{"config":{"presence":{"enabled":false}}},"ref":"2","join_ref":"2"}`)
 	old.want(`{"topic":"realtime:room","event":"phx_reply","ref":"2","payload":{"status":"ok","response":{"postgres_changes":[]}}}`)
 	other.send(`{"type":"subscribe","channel":"room"}`)
 	other.expect(`{"type":"ack"}`)
@@ -136,13 +136,13 @@ func TestPhoenixPresence(t *testing.T) {
 func TestPhoenixExpiry(t *testing.T) {
 	n := startNode(t, nodeOptions{})
 	c := n.dialPhoenix("apikey=user:door&vsn=2.0.0")
-	c.send(`["1","1","realtime:room","phx_join",{"config":{},"access_token":"user:ann@300ms"}]`)
+	c.send(`["1","1","realtime:room","phx_join",{"config":{"presence":{"enabled":false}},"access_token":"user:ann@300ms"}]`)
 	c.want(`["1","1","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`,
 		`["1",null,"realtime:room","system",{"extension":"system","status":"error","message":"token expired","channel":"room","code":"EXPIRED_TOKEN"}]`,
 		`["1","1","realtime:room","phx_close",{}]`)
-	c.send(`["2","2","realtime:room","phx_join",{"config":{},"access_token":"nonsense"}]`)
+	c.send(`["2","2","realtime:room","phx_join",{"config":{"presence":{"enabled":false}},"access_token":"nonsense"}]`)
 	c.want(`["2","2","realtime:room","phx_reply",{"status":"error","response":{"reason":"INVALID_TOKEN: *"}}]`)
-	c.send(`["3","3","realtime:room","phx_join",{"config":{},"access_token":"user:ann"}]`)
+	c.send(`["3","3","realtime:room","phx_join",{"config":{"presence":{"enabled":false}},"access_token":"user:ann"}]`)
 	c.want(`["3","3","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`)
 	// The socket's own credential is another matter.
 	short := n.dialPhoenix("apikey=user:door@300ms&vsn=2.0.0")
@@ -155,10 +155,10 @@ func TestPhoenixLimits(t *testing.T) {
 	n := startNode(t, nodeOptions{gateway: Options{Limits: budget.Limits{Connection: budget.Rates{Joins: 1}}}})
 	c := n.dialPhoenix("apikey=user:ann&vsn=2.0.0")
 	for _, ref := range []string{"1", "2"} {
-		c.send(`[%[1]q,%[1]q,"realtime:room%[1]s","phx_join",{"config":{}}]`, ref)
+		c.send(`[%[1]q,%[1]q,"realtime:room%[1]s","phx_join",{"config":{"presence":{"enabled":false}}}]`, ref)
 		c.want(`["` + ref + `","` + ref + `","realtime:room` + ref + `","phx_reply",{"status":"ok",*`)
 	}
-	c.send(`["3","3","realtime:room3","phx_join",{"config":{}}]`)
+	c.send(`["3","3","realtime:room3","phx_join",{"config":{"presence":{"enabled":false}}}]`)
 	c.want(`["3","3","realtime:room3","phx_reply",{"status":"error","response":{"reason":"RATE_LIMIT_EXCEEDED: *"}}]`)
 }
 

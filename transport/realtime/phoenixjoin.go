@@ -69,8 +69,8 @@ func parsePhoenixJoin(head phoenixHead, payload json.RawMessage) any {
 				Replay json.RawMessage `json:"replay"`
 			} `json:"broadcast"`
 			Presence struct {
-				Key     string    `json:"key"`
-				Enabled looseBool `json:"enabled"`
+				Key     string     `json:"key"`
+				Enabled *looseBool `json:"enabled"`
 			} `json:"presence"`
 			PostgresChanges []json.RawMessage `json:"postgres_changes"`
 			Private         looseBool         `json:"private"`
@@ -82,7 +82,7 @@ func parsePhoenixJoin(head phoenixHead, payload json.RawMessage) any {
 	if err := json.Unmarshal(payload, &p); err != nil && !errors.As(err, &shape) {
 		return head.refusal(fault.InvalidMessage, "invalid join: not valid JSON")
 	}
-	j := phoenixJoin{phoenixHead: head, channel: channel}
+	j := phoenixJoin{phoenixHead: head, channel: channel, presence: true}
 	if j.token = tokenOrNone(p.AccessToken); j.token == "" {
 		j.token = tokenOrNone(p.UserToken)
 	}
@@ -91,7 +91,8 @@ func parsePhoenixJoin(head phoenixHead, payload json.RawMessage) any {
 	}
 	c := p.Config
 	j.private, j.ack, j.self = bool(c.Private), bool(c.Broadcast.Ack), bool(c.Broadcast.Self)
-	j.presence, j.key = bool(c.Presence.Enabled), c.Presence.Key
+	// Clients that are older than the member want presences without saying so.
+	j.presence, j.key = c.Presence.Enabled == nil || bool(*c.Presence.Enabled), c.Presence.Key
 	if len(j.key) > maxPhoenixName {
 		return head.refusal(fault.InvalidInput, "the presence key is too long")
 	}

@@ -149,20 +149,20 @@ func TestPhoenixSession(t *testing.T) {
 		// A channel that fails can be joined again.
 		{connection.Refused{Channel: "room", Ended: true, Code: fault.Timeout, Message: "late"}, `["1",null,"realtime:room","system",{"extension":"system","status":"error","message":"late","channel":"room","code":"TIMEOUT"}]` + "\n" +
 			`["1","1","realtime:room","phx_error",{}]` + "\nleave room private false"},
-		{`["1","1","realtime:room","phx_join",{"config":{}}]`, `join room private false presences false codec phoenix2`},
+		{`["1","1","realtime:room","phx_join",{"config":{}}]`, `join room private false presences true codec phoenix2`},
 		{room, `["1","1","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
-		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":5,"limit":2}}}}]`, "join past private true presences false codec phoenix2\nwith 2 messages since 5"},
+		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":5,"limit":2}}}}]`, "join past private true presences true codec phoenix2\nwith 2 messages since 5"},
 		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":5,"limit":26}}}}]`, `["7","7","realtime:past","phx_reply",{"status":"error","response":{"reason":"INVALID_INPUT: replay needs since, and a limit up to 25"}}]`},
 		{`["7","7","realtime:past","phx_join",{"config":{"private":true,"broadcast":{"replay":{"since":"x"}}}}]`, `["7","7","realtime:past","phx_reply",{"status":"error","response":{"reason":"INVALID_INPUT: replay needs since, in milliseconds, and perhaps a limit"}}]`},
 		// A second join closes the first.
-		{`["8","8","realtime:room","phx_join",{"config":{"private":"true"}}]`, `["1","1","realtime:room","phx_close",{}]` + "\nleave room private false\njoin room private true presences false codec phoenix2"},
+		{`["8","8","realtime:room","phx_join",{"config":{"private":"true","presence":{"enabled":false}}}]`, `["1","1","realtime:room","phx_close",{}]` + "\nleave room private false\njoin room private true presences false codec phoenix2"},
 		{room, ``},
 		{connection.ChannelSubscribed{Channel: "room", Private: true}, `["8","8","realtime:room","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
 		{`["1","9","realtime:room","phx_leave",{}]`, ``},
 		{`["8","9","realtime:room","phx_leave",{}]`, `["8","9","realtime:room","phx_reply",{"status":"ok","response":{}}]` + "\n" + `["8","8","realtime:room","phx_close",{}]` + "\nleave room private true"},
 		{connection.Unsubscribed{Channel: "room"}, ``},
 		// A join that fails.
-		{`["10","10","realtime:room","phx_join",{"config":{}}]`, `join room private false presences false codec phoenix2`},
+		{`["10","10","realtime:room","phx_join",{"config":{}}]`, `join room private false presences true codec phoenix2`},
 		{`["10","11","realtime:room","broadcast",{"event":"e"}]`, ``},
 		{connection.Refused{Channel: "room", Code: fault.ChannelLimitReached, Message: "too many"},
 			`["10","10","realtime:room","phx_reply",{"status":"error","response":{"reason":"CHANNEL_LIMIT_REACHED: too many"}}]` + "\n" +
@@ -182,7 +182,7 @@ func TestPhoenixSessionTables(t *testing.T) {
 	p.run([]phoenixStep{
 		{`["1","1","realtime:db","phx_join",{"config":{` + all + `}}]`, follow},
 		{connection.TableSubscribed{SubscriptionID: id2}, ``},
-		{connection.TableSubscribed{SubscriptionID: id1}, `join db private false presences false codec phoenix2`},
+		{connection.TableSubscribed{SubscriptionID: id1}, `join db private false presences true codec phoenix2`},
 		{connection.ChannelSubscribed{Channel: "db"}, `["1","1","realtime:db","phx_reply",{"status":"ok","response":{"postgres_changes":[` +
 			`{"event":"*","schema":"public","table":"notes","id":793381601},{"event":"UPDATE","schema":"public","table":"notes","filter":"id=eq.1","select":["id","body"],"id":457721468}]}}]` + "\n" +
 			`["1",null,"realtime:db","system",{"extension":"postgres_changes","status":"ok","message":"Subscribed to PostgreSQL","channel":"db"}]`},
@@ -207,10 +207,10 @@ func TestPhoenixLegacyJoin(t *testing.T) {
 	id := "0@realtime:public:notes:id=eq.1"
 	newPhoenixPeer(t, phoenixV1).run([]phoenixStep{
 		{`{"topic":"realtime:public:notes:id=eq.1","event":"phx_join","payload":{},"ref":"1","join_ref":"1"}`, fmt.Sprintf("follow public.notes * id=eq.1 as %q", id)},
-		{connection.TableSubscribed{SubscriptionID: id}, `join public:notes:id=eq.1 private false presences false codec phoenix1`},
+		{connection.TableSubscribed{SubscriptionID: id}, `join public:notes:id=eq.1 private false presences true codec phoenix1`},
 		{connection.ChannelSubscribed{Channel: "public:notes:id=eq.1"}, `{"topic":"realtime:public:notes:id=eq.1","event":"phx_reply","ref":"1","payload":{"status":"ok","response":{}}}` + "\n" +
 			`{"topic":"realtime:public:notes:id=eq.1","event":"system","ref":null,"payload":{"extension":"postgres_changes","status":"ok","message":"Subscribed to PostgreSQL","channel":"public:notes:id=eq.1"}}`},
-		{`{"topic":"realtime:lobby","event":"phx_join","payload":{"config":7},"ref":2}`, `join lobby private false presences false codec phoenix1`},
+		{`{"topic":"realtime:lobby","event":"phx_join","payload":{"config":7},"ref":2}`, `join lobby private false presences true codec phoenix1`},
 	})
 }
 
@@ -220,7 +220,7 @@ func TestPhoenixTokens(t *testing.T) {
 	p.run([]phoenixStep{
 		{`["1","1","realtime:a","phx_join",{"config":{},"access_token":"bad"}]`, `["1","1","realtime:a","phx_reply",{"status":"error","response":{"reason":"INVALID_TOKEN: Invalid token"}}]`},
 		{`["1","1","realtime:a","phx_join",{"config":{},"access_token":"foreign"}]`, `["1","1","realtime:a","phx_reply",{"status":"error","response":{"reason":"INVALID_TOKEN: the token is for another tenant"}}]`},
-		{`["1","1","realtime:a","phx_join",{"config":{},"user_token":"ann"}]`, "become ann\njoin a private false presences false codec phoenix2"},
+		{`["1","1","realtime:a","phx_join",{"config":{},"user_token":"ann"}]`, "become ann\njoin a private false presences true codec phoenix2"},
 		{connection.ChannelSubscribed{Channel: "a"}, `["1","1","realtime:a","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
 		// The same token, a publishable key and nothing at all are no news.
 		{`["1","2","realtime:a","access_token",{"access_token":"ann"}]`, ``},
@@ -229,14 +229,14 @@ func TestPhoenixTokens(t *testing.T) {
 		{`["1","2","realtime:a","access_token",{"access_token":"ben"}]`, `become ben`},
 		{`["1","2","realtime:a","access_token",{"access_token":"bad"}]`, end + `"Invalid token","channel":"a","code":"INVALID_TOKEN"}]` + "\n" + `["1","1","realtime:a","phx_close",{}]` + "\nleave a private false"},
 		// The end of the token is the end of what was joined with it.
-		{`["1","1","realtime:a","phx_join",{"config":{}}]`, "join a private false presences false codec phoenix2"},
+		{`["1","1","realtime:a","phx_join",{"config":{}}]`, "join a private false presences true codec phoenix2"},
 		{connection.ChannelSubscribed{Channel: "a"}, `["1","1","realtime:a","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
 		{connection.TokenExpired{}, end + `"token expired","channel":"a","code":"EXPIRED_TOKEN"}]` + "\n" + `["1","1","realtime:a","phx_close",{}]` + "\nleave a private false"},
-		{`["1","1","realtime:a","phx_join",{"config":{},"access_token":"ben"}]`, "become ben\njoin a private false presences false codec phoenix2"},
+		{`["1","1","realtime:a","phx_join",{"config":{},"access_token":"ben"}]`, "become ben\njoin a private false presences true codec phoenix2"},
 		{connection.ChannelSubscribed{Channel: "a"}, `["1","1","realtime:a","phx_reply",{"status":"ok","response":{"postgres_changes":[]}}]`},
 		// So is a channel that the caller may not read any more, and the connection's end.
 		{connection.Refused{Channel: "a", Ended: true, Code: fault.AccessDenied, Message: "no"}, end + `"no","channel":"a","code":"ACCESS_DENIED"}]` + "\n" + `["1","1","realtime:a","phx_close",{}]` + "\nleave a private false"},
-		{`["1","1","realtime:a","phx_join",{"config":{}}]`, "join a private false presences false codec phoenix2"},
+		{`["1","1","realtime:a","phx_join",{"config":{}}]`, "join a private false presences true codec phoenix2"},
 		{connection.Refused{Code: fault.RevokedToken, Message: "access revoked"}, `["1","1","realtime:a","phx_reply",{"status":"error","response":{"reason":"REVOKED_TOKEN: access revoked"}}]` + "\nleave a private false"},
 	})
 }

@@ -95,6 +95,14 @@ func run(ctx context.Context, options target.Options, s *scenario.Scenario) (fai
 	}
 	fmt.Fprintln(os.Stderr, "starting the server …")
 	options.Environment = append(slices.Clone(s.Environment), options.Environment...)
+	if s.Prepare != nil {
+		environment, stop, err := s.Prepare(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { failed = errors.Join(failed, stop()) }()
+		options.Environment = append(options.Environment, environment...)
+	}
 	t, err := target.Open(ctx, options)
 	if err != nil {
 		return err

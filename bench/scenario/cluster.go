@@ -19,6 +19,7 @@ import (
 type clusterLoad struct {
 	nodes, subscribers, rate, size, channels int
 	duration                                 time.Duration
+	redis                                    bool
 }
 
 func cluster() *Scenario {
@@ -34,6 +35,13 @@ func cluster() *Scenario {
 			f.IntVar(&load.size, "size", 128, "payload bytes")
 			f.IntVar(&load.channels, "channels", 24, "channels that are published to when a node is killed")
 			f.DurationVar(&load.duration, "duration", 10*time.Second, "how long to publish")
+			f.BoolVar(&load.redis, "redis", false, "keep the histories of channels in the machine's redis-server")
+		},
+		Prepare: func(ctx context.Context) ([]string, func() error, error) {
+			if !load.redis {
+				return nil, func() error { return nil }, nil
+			}
+			return startRedis(ctx)
 		},
 		Run: func(ctx context.Context, t *target.Target, r *measure.Report) error {
 			progress("cluster: starting %d nodes", load.nodes)

@@ -25,6 +25,9 @@ type Scenario struct {
 	Flags func(*pflag.FlagSet)
 	// Environment is what a self-started server needs for it beyond the usual.
 	Environment []string
+	// Prepare, unless it is nil, runs before the server starts, and stop after it has
+	// ended. The environment is added to that of a self-started server.
+	Prepare func(ctx context.Context) (environment []string, stop func() error, err error)
 	// Run measures and fills the report.
 	Run func(ctx context.Context, t *target.Target, r *measure.Report) error
 }

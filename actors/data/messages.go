@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/idempotency"
 	"fluxbase/persistence/query"
 )
 
@@ -55,16 +56,21 @@ const (
 // Exported tells how many rows an export has.
 type Exported struct{ Rows int64 }
 
+// The messages that write have a Key: when it is not nil, what they write is
+// written once; see persistence/idempotency.
+
 // Create inserts rows. The reply is a *Written.
 type Create struct {
 	Caller caller.Caller
 	Query  *query.Insert
+	Key    *idempotency.Key
 }
 
 // Update changes the rows that match. The reply is a *Written.
 type Update struct {
 	Caller caller.Caller
 	Query  *query.Update
+	Key    *idempotency.Key
 }
 
 // UpdateEach changes many rows, each by an object of its own. The reply is a
@@ -72,6 +78,7 @@ type Update struct {
 type UpdateEach struct {
 	Caller caller.Caller
 	Query  *query.UpdateEach
+	Key    *idempotency.Key
 }
 
 // Delete removes the rows that match. The reply is a *Written.
@@ -81,6 +88,7 @@ type Delete struct {
 	// a path has them. The query's condition holds beside them.
 	IDs   []string
 	Query *query.Delete
+	Key   *idempotency.Key
 }
 
 // UpdateOne changes the row that ID addresses; the key's own columns in the body
@@ -92,6 +100,7 @@ type UpdateOne struct {
 	Caller caller.Caller
 	ID     string
 	Query  *query.Update
+	Key    *idempotency.Key
 }
 
 // DeleteOne removes the row that ID addresses, with the faults of UpdateOne.
@@ -99,6 +108,7 @@ type DeleteOne struct {
 	Caller caller.Caller
 	ID     string
 	Query  *query.Delete
+	Key    *idempotency.Key
 }
 
 // Page is a list of rows.
@@ -120,6 +130,9 @@ type Record struct {
 
 // Written is what a write did.
 type Written struct {
+	// Replayed tells that it did so earlier, when it was asked for under the same
+	// idempotency key: nothing was written now.
+	Replayed bool
 	// JSON is the array of the rows written; for a body of one object, and for
 	// the messages that address one row, the object. Nil when no rows were wanted,
 	// and for an object that was left out as a duplicate.

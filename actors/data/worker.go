@@ -8,6 +8,7 @@ import (
 	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/idempotency"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
 )
@@ -117,30 +118,30 @@ func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
 	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
 		return nil, err
 	}
-	plan, err := sql.Insert(w.schema.Current(), m.Query, w.options())
+	plan, err := sql.Insert(w.schema.Current(), m.Query, w.writeOptions(m.Key))
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, !m.Query.Body.Array)
+	return w.write(ctx, m.Caller, plan, !m.Query.Body.Array, m.Key)
 }
 
 func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
-	plan, err := sql.Update(w.schema.Current(), m.Query, w.options())
+	plan, err := sql.Update(w.schema.Current(), m.Query, w.writeOptions(m.Key))
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, false)
+	return w.write(ctx, m.Caller, plan, false, m.Key)
 }
 
 func (w *Worker) updateEach(ctx context.Context, m *UpdateEach) (*Written, error) {
 	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
 		return nil, err
 	}
-	plan, err := sql.UpdateEach(w.schema.Current(), m.Query, w.options())
+	plan, err := sql.UpdateEach(w.schema.Current(), m.Query, w.writeOptions(m.Key))
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, false)
+	return w.write(ctx, m.Caller, plan, false, m.Key)
 }
 
 func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
@@ -150,11 +151,11 @@ func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
 		return nil, err
 	}
 	q.Where = query.Conjoin(address, q.Where)
-	plan, err := sql.Delete(relations, &q, w.options())
+	plan, err := sql.Delete(relations, &q, w.writeOptions(m.Key))
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, false)
+	return w.write(ctx, m.Caller, plan, false, m.Key)
 }
 
 func (w *Worker) updateOne(ctx context.Context, m *UpdateOne) (*Written, error) {
@@ -166,11 +167,11 @@ func (w *Worker) updateOne(ctx context.Context, m *UpdateOne) (*Written, error) 
 	q := *m.Query
 	q.Where = query.Conjoin(address, m.Query.Where)
 	q.Ignore = columns
-	plan, err := sql.Update(relations, &q, w.options())
+	plan, err := sql.Update(relations, &q, w.writeOptions(m.Key))
 	if err != nil {
 		return nil, err
 	}
-	return w.writeOne(ctx, m.Caller, plan, q.Relation, q.Where)
+	return w.writeOne(ctx, m.Caller, plan, q.Relation, q.Where, m.Key)
 }
 
 func (w *Worker) deleteOne(ctx context.Context, m *DeleteOne) (*Written, error) {
@@ -181,11 +182,11 @@ func (w *Worker) deleteOne(ctx context.Context, m *DeleteOne) (*Written, error) 
 	}
 	q := *m.Query
 	q.Where = query.Conjoin(address, m.Query.Where)
-	plan, err := sql.Delete(relations, &q, w.options())
+	plan, err := sql.Delete(relations, &q, w.writeOptions(m.Key))
 	if err != nil {
 		return nil, err
 	}
-	return w.writeOne(ctx, m.Caller, plan, q.From, q.Where)
+	return w.writeOne(ctx, m.Caller, plan, q.From, q.Where, m.Key)
 }
 
 // locate makes the condition of one row and names the columns it rests on.
@@ -201,6 +202,15 @@ func locate(relations sql.Relations, r query.Relation, id string) (query.Conditi
 // options are the limits of the statements.
 func (w *Worker) options() sql.Options {
 	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize}
+}
+
+// writeOptions are the limits of a write, which keeps its answer if it has a key.
+func (w *Worker) writeOptions(key *idempotency.Key) sql.Options {
+	o := w.options()
+	if key != nil {
+		o.Keep = key.Scope[:]
+	}
+	return o
 }
 
 // locateAny makes the condition of several rows; without ids it is nil.
@@ -222,20 +232,37 @@ func (w *Worker) read(ctx context.Context, c caller.Caller, statements []db.Stat
 	return w.database.RunRead(ctx, c, statements...)
 }
 
-func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, single bool) (*Written, error) {
+// write runs a write, or finds what it was answered with when it was asked for
+// under the same key before.
+func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, single bool, key *idempotency.Key) (*Written, error) {
 	var r sql.Result
 	statements := plan.Statements(&r, single)
-	if len(statements) > 0 {
-		if err := w.database.Run(ctx, c, statements...); err != nil {
-			return nil, err
-		}
+	if len(statements) == 0 {
+		return &Written{JSON: r.JSON, Affected: r.Affected}, nil
 	}
-	return &Written{JSON: r.JSON, Affected: r.Affected}, nil
+	if key != nil {
+		statements = append([]db.Statement{key.Claim()}, statements...)
+	}
+	err := w.database.Run(ctx, c, statements...)
+	if err == nil {
+		return &Written{JSON: r.JSON, Affected: r.Affected}, nil
+	}
+	if key == nil || fault.CodeOf(err) != fault.AlreadyAnswered {
+		return nil, err
+	}
+	answer, found, failed := key.Kept(ctx, w.database, c)
+	if failed != nil {
+		return nil, failed
+	}
+	if !found { // a function of the application's own raised it, or the key has just expired
+		return nil, err
+	}
+	return &Written{JSON: sql.Answer(answer.Records, plan.Rows, single), Affected: answer.Affected, Replayed: true}, nil
 }
 
 // writeOne runs a write of one row and finds out why there was none.
-func (w *Worker) writeOne(ctx context.Context, c caller.Caller, plan *sql.Plan, relation query.Relation, where query.Condition) (*Written, error) {
-	written, err := w.write(ctx, c, plan, true)
+func (w *Worker) writeOne(ctx context.Context, c caller.Caller, plan *sql.Plan, relation query.Relation, where query.Condition, key *idempotency.Key) (*Written, error) {
+	written, err := w.write(ctx, c, plan, true, key)
 	if err != nil || written.Affected > 0 {
 		return written, err
 	}

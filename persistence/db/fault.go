@@ -81,6 +81,9 @@ var states = map[string]kind{
 	"55006": {code: fault.Conflict},
 	"55P03": {code: fault.Conflict, message: "The row or table is locked", retry: time.Second},
 	"57014": {code: fault.Timeout, message: "The statement took too long"},
+	"FX001": {code: fault.IdempotencyKeyInUse, retry: time.Second}, // app.claim_idempotency_key
+	"FX002": {code: fault.IdempotencyKeyReused},
+	"FX003": {code: fault.AlreadyAnswered},
 	"P0001": {code: fault.RaisedException},
 	"P0002": {code: fault.NotFound},
 	"P0003": {code: fault.InvalidInput},

@@ -30,6 +30,15 @@ const (
 	AmbiguousRelationship Code = "AMBIGUOUS_RELATIONSHIP"
 )
 
+// Writes that were asked for before.
+const (
+	IdempotencyKeyInUse  Code = "IDEMPOTENCY_KEY_IN_USE"
+	IdempotencyKeyReused Code = "IDEMPOTENCY_KEY_REUSED"
+	// AlreadyAnswered is for the server itself: the answer is kept and is given
+	// again.
+	AlreadyAnswered Code = "ALREADY_ANSWERED"
+)
+
 // Credentials that are missing or wrong.
 const (
 	MissingAuthentication    Code = "MISSING_AUTHENTICATION"

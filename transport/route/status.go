@@ -67,9 +67,14 @@ var statuses = map[fault.Code]int{
 	fault.UnsupportedMedia:    415,
 	fault.Unprocessable:       422,
 	fault.RequestTimeout:      408,
-	fault.HeadersTooLarge:     431,
-	fault.MessagesLost:        410,
-	fault.ResumeFailed:        410,
+
+	fault.IdempotencyKeyInUse:  409,
+	fault.AlreadyAnswered:      409,
+	fault.IdempotencyKeyReused: 422,
+
+	fault.HeadersTooLarge: 431,
+	fault.MessagesLost:    410,
+	fault.ResumeFailed:    410,
 
 	fault.RateLimitExceeded:        429,
 	fault.ChannelLimitReached:      429,

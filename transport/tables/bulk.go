@@ -82,7 +82,7 @@ func bulkCreate(r *route.Request, place data.Place) error {
 	if !body.Array {
 		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint("A bulk insert takes an array of objects.")
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Query: &query.Insert{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Key: p.key, Query: &query.Insert{
 		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.missing, Conflict: p.conflict, ConflictTarget: q.conflict,
 		Returning: p.rows(q, true),
 	}})
@@ -118,7 +118,7 @@ func bulkChange(r *route.Request, place data.Place, q *request, p preferences) (
 		if err != nil {
 			return nil, err
 		}
-		return &data.UpdateEach{Caller: r.Caller(), Query: &query.UpdateEach{
+		return &data.UpdateEach{Caller: r.Caller(), Key: p.key, Query: &query.UpdateEach{
 			Relation: place.Relation, Body: body, Where: q.where, Returning: p.rows(q, true),
 		}}, nil
 	}
@@ -139,7 +139,7 @@ func bulkChange(r *route.Request, place data.Place, q *request, p preferences) (
 	if err != nil {
 		return nil, err
 	}
-	return &data.Update{Caller: r.Caller(), Query: &query.Update{
+	return &data.Update{Caller: r.Caller(), Key: p.key, Query: &query.Update{
 		Relation: place.Relation, Body: body, Where: q.where, Page: query.Page{Limit: query.NoLimit}, Returning: p.rows(q, true),
 	}}, nil
 }
@@ -161,7 +161,7 @@ func bulkRemove(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Delete{Caller: r.Caller(), IDs: ids, Query: &query.Delete{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Delete{Caller: r.Caller(), Key: p.key, IDs: ids, Query: &query.Delete{
 		From: place.Relation, Where: q.where, Page: query.Page{Limit: query.NoLimit}, Returning: p.rows(q, true),
 	}})
 	if err != nil {

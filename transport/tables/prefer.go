@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/idempotency"
 	"fluxbase/persistence/query"
 )
 
@@ -26,6 +27,8 @@ type preferences struct {
 	// applied are the preferences that were understood, for the response header
 	// Preference-Applied.
 	applied []string
+	// key is the idempotency key of a write; nil for none.
+	key *idempotency.Key
 }
 
 // prefer reads Prefer headers. As RFC 7240 demands, a preference that is not

@@ -6,6 +6,8 @@ import (
 
 	"fluxbase/actors/data"
 	"fluxbase/actors/kernel"
+	"fluxbase/persistence/fault"
+	"fluxbase/persistence/idempotency"
 	"fluxbase/persistence/query"
 	"fluxbase/transport/route"
 )
@@ -20,7 +22,7 @@ func create(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Query: &query.Insert{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Key: p.key, Query: &query.Insert{
 		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.missing, Conflict: p.conflict, ConflictTarget: q.conflict,
 		Returning: p.rows(q, true),
 	}})
@@ -44,7 +46,7 @@ func update(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Update{Caller: r.Caller(), Query: &query.Update{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Update{Caller: r.Caller(), Key: p.key, Query: &query.Update{
 		Relation: place.Relation, Body: body, Columns: q.columns, Where: q.where, Order: q.order, Page: q.page, Returning: p.rows(q, true),
 	}})
 	if err != nil {
@@ -64,7 +66,7 @@ func updateOne(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.UpdateOne{Caller: r.Caller(), ID: place.ID, Query: &query.Update{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.UpdateOne{Caller: r.Caller(), Key: p.key, ID: place.ID, Query: &query.Update{
 		Relation: place.Relation, Body: body, Columns: q.columns, Where: q.where, Page: query.Page{Limit: query.NoLimit}, Returning: p.rows(q, true),
 	}})
 	if err != nil {
@@ -79,7 +81,7 @@ func remove(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Delete{Caller: r.Caller(), Query: &query.Delete{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Delete{Caller: r.Caller(), Key: p.key, Query: &query.Delete{
 		From: place.Relation, Where: q.where, Order: q.order, Page: q.page, Returning: p.rows(q, true),
 	}})
 	if err != nil {
@@ -95,7 +97,7 @@ func removeOne(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.DeleteOne{Caller: r.Caller(), ID: place.ID, Query: &query.Delete{
+	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.DeleteOne{Caller: r.Caller(), Key: p.key, ID: place.ID, Query: &query.Delete{
 		From: place.Relation, Where: q.where, Page: query.Page{Limit: query.NoLimit}, Returning: p.rows(q, false),
 	}})
 	if err != nil {
@@ -103,9 +105,27 @@ func removeOne(r *route.Request, place data.Place) error {
 	}
 	if p.returning == returnDefault || p.returning == returnMinimal {
 		p.apply(r)
+		if w.Replayed {
+			r.SetHeader("Idempotency-Replayed", "true")
+		}
 		return r.NoContent()
 	}
 	return p.answer(r, 200, w)
+}
+
+// idempotencyKey reads the key under which a write is done once; nil without one.
+func idempotencyKey(r *route.Request) (*idempotency.Key, error) {
+	text := r.Header("Idempotency-Key")
+	if text == "" {
+		return nil, nil
+	}
+	if len(text) > idempotency.MaxKey {
+		return nil, fault.Newf(fault.InvalidInput, "Idempotency-Key is longer than %d characters", idempotency.MaxKey)
+	}
+	request := [][]byte{[]byte(r.RawQuery()), r.Body()}
+	request = append(request, r.Fast().Request.Header.PeekAll("Prefer")...)
+	key := idempotency.NewKey(r.Caller(), text, r.Method(), r.Path(), request...)
+	return &key, nil
 }
 
 // written reads what all writes have: parameters and preferences.
@@ -115,6 +135,10 @@ func written(r *route.Request, allowed words) (*request, preferences, error) {
 		return nil, preferences{}, err
 	}
 	p, err := preferred(r)
+	if err != nil {
+		return nil, p, err
+	}
+	p.key, err = idempotencyKey(r)
 	return q, p, err
 }
 
@@ -128,6 +152,9 @@ func (p preferences) rows(q *request, habit bool) query.Returning {
 // answer sends what a write did: the rows, or their number, or nothing.
 func (p preferences) answer(r *route.Request, status int, w *data.Written) error {
 	p.apply(r)
+	if w.Replayed {
+		r.SetHeader("Idempotency-Replayed", "true")
+	}
 	n := strconv.FormatInt(w.Affected, 10)
 	r.SetHeader("Content-Range", "*/"+n)
 	r.SetHeader("X-Affected-Count", n)

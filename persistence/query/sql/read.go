@@ -17,6 +17,9 @@ type Options struct {
 	// Records asks a Select for the text of its rows as records, which ReadRecord
 	// reads, in place of JSON.
 	Records bool
+	// Keep, when not nil, is the scope of the idempotency key under which a write
+	// keeps its answer; see persistence/idempotency.
+	Keep []byte
 }
 
 // Select compiles a read.

@@ -41,6 +41,8 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 	}
 	first := db.Statement{SQL: p.SQL, Args: p.Args}
 	switch {
+	case p.Kept:
+		first.Read = func(rows pgx.Rows) error { return r.kept(rows, p.Rows, single) }
 	case !p.Rows:
 		first.Read = r.affected
 	case p.Counted:
@@ -114,6 +116,42 @@ func (r *Result) single(rows pgx.Rows) error {
 		r.Rows++
 	}
 	return rows.Err()
+}
+
+// kept reads the rows of a write that keeps its answer.
+func (r *Result) kept(rows pgx.Rows, wanted, single bool) error {
+	out := make([]byte, 1, 512)
+	out[0] = '['
+	for rows.Next() {
+		values := rows.RawValues()
+		switch {
+		case values[1] != nil:
+			var none []byte
+			if err := rows.Scan(&none, &r.Affected); err != nil {
+				return err
+			}
+		case values[0] != nil:
+			if r.Rows > 0 {
+				out = append(out, ',')
+			}
+			out = append(out, values[0]...)
+			r.Rows++
+		}
+	}
+	r.JSON = Answer(append(out, ']'), wanted, single)
+	return rows.Err()
+}
+
+// Answer gives an array of a write's rows the form of its answer: nothing when no
+// rows are wanted; for a single row the object, nil when there is none.
+func Answer(array []byte, wanted, single bool) []byte {
+	switch {
+	case !wanted || single && len(array) == len("[]"):
+		return nil
+	case single:
+		return array[1 : len(array)-1]
+	}
+	return array
 }
 
 // counted joins rows of a total and a JSON column; the row that has the total

@@ -35,6 +35,9 @@ type Plan struct {
 	// Counted tells that each row has two columns: a total (NULL but in one row)
 	// and the JSON.
 	Counted bool
+	// Kept tells that each row has two columns: the JSON, and the number of rows
+	// written (NULL but in one row).
+	Kept bool
 	// Rows tells whether the statement returns rows at all.
 	Rows bool
 	// Labels are the names of a Select's columns.

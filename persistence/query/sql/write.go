@@ -134,10 +134,7 @@ func Insert(relations Relations, q *query.Insert, o Options) (*Plan, error) {
 	if err := c.conflict(&w, q, columns); err != nil {
 		return nil, err
 	}
-	if err := c.returning(&w, q.Returning); err != nil {
-		return nil, err
-	}
-	return c.finish(plan, w.String())
+	return c.answered(plan, &w, q.Returning, nil)
 }
 
 // defaults inserts rows that name no column.
@@ -439,10 +436,7 @@ func UpdateEach(relations Relations, q *query.UpdateEach, o Options) (*Plan, err
 			return nil, err
 		}
 	}
-	if err := c.returning(&w, q.Returning); err != nil {
-		return nil, err
-	}
-	return c.finish(plan, w.String())
+	return c.answered(plan, &w, q.Returning, nil)
 }
 
 // Delete compiles a deletion of the rows that match.
@@ -488,19 +482,29 @@ func (c *compiler) change(w *strings.Builder, cond query.Condition, order []quer
 			return nil, err
 		}
 	}
-	if !r.Rows || len(order) == 0 {
+	if !r.Rows {
+		order = nil
+	}
+	return c.answered(plan, w, r, order)
+}
+
+// answered completes a write, whose head stands in w, with its answer: the rows in
+// order, by keys that the write gives.
+func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, order []query.Order) (*Plan, error) {
+	if len(order) == 0 && c.options.Keep == nil {
 		if err := c.returning(w, r); err != nil {
 			return nil, err
 		}
 		return c.finish(plan, w.String())
 	}
-	// The rows are put in order outside of the write, by keys that the write gives.
-	var outer strings.Builder
+	var outer, terms strings.Builder
 	outer.Grow(w.Len() + 256)
 	outer.WriteString("WITH page AS (")
 	outer.WriteString(w.String())
 	outer.WriteString(" RETURNING ")
-	if err := c.answer(&outer, r); err != nil {
+	if !r.Rows {
+		outer.WriteString("NULL::json")
+	} else if err := c.answer(&outer, r); err != nil {
 		return nil, err
 	}
 	outer.WriteString(" AS item")
@@ -509,18 +513,24 @@ func (c *compiler) change(w *strings.Builder, cond query.Condition, order []quer
 		if err := c.orderKey(&outer, term); err != nil {
 			return nil, err
 		}
-		outer.WriteString(" AS key_" + strconv.Itoa(i+1))
-	}
-	outer.WriteString(") SELECT page.item FROM page")
-	for i, term := range order {
+		key := "key_" + strconv.Itoa(i+1)
+		outer.WriteString(" AS " + key)
 		if i == 0 {
-			outer.WriteString(" ORDER BY ")
+			terms.WriteString(" ORDER BY ")
 		} else {
-			outer.WriteString(", ")
+			terms.WriteString(", ")
 		}
-		outer.WriteString("page.key_" + strconv.Itoa(i+1))
-		direction(&outer, term)
+		terms.WriteString("page." + key)
+		direction(&terms, term)
 	}
+	if c.options.Keep == nil {
+		outer.WriteString(") SELECT page.item FROM page" + terms.String())
+		return c.finish(plan, outer.String())
+	}
+	plan.Kept = true
+	outer.WriteString(") (SELECT page.item, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, app.keep_answer(")
+	c.arg(&outer, c.options.Keep)
+	outer.WriteString("::bytea, (SELECT count(*) FROM page), (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms.String() + "), '') || ']' FROM page))")
 	return c.finish(plan, outer.String())
 }
 

@@ -3,7 +3,7 @@
 //
 // The transport turns what a client sends into messages of this package and
 // tells them to the actor; the actor answers with typed replies, which the
-// connection's Dialect turns into frames. Frames that tables, channels and
+// connection's Dialect, or its Session, turns into frames. Frames that tables, channels and
 // presence rooms tell the actor do not pass through its mailbox: they go straight
 // to the connection's Outbox.
 //

@@ -3,6 +3,7 @@ package realtime
 import (
 	"encoding/json"
 	"mime"
+	"strings"
 	"unicode/utf8"
 
 	"fluxbase/actors/channel"
@@ -105,6 +106,8 @@ func checkPhoenixMessage(p channel.Publish) error {
 		return fault.New(fault.Unprocessable, "event is required")
 	case len(phoenixTopicPrefix)+len(p.Key.Name) > maxPhoenixName, len(p.Event) > maxPhoenixName:
 		return fault.New(fault.Unprocessable, "topic or event is too long")
+	case strings.IndexByte(p.Key.Name, 0) >= 0:
+		return fault.New(fault.Unprocessable, "topic must not contain NUL")
 	case !utf8.ValidString(p.Key.Name), !utf8.ValidString(p.Event), !utf8.Valid(p.Payload):
 		return fault.New(fault.Unprocessable, "the text is not valid UTF-8")
 	}

@@ -209,6 +209,7 @@ func TestSupabaseBroadcastOverHTTP(t *testing.T) {
 		{one, n.AnonKey, "\x00\xff", "application/octet-stream", 202, ""},
 		{one, n.AnonKey, `{"n":2`, "application/json", 422, "UNPROCESSABLE"},
 		{one, n.AnonKey, deep, "application/json", 422, "UNPROCESSABLE"},
+		{"/realtime/v1/api/broadcast/a%00b/events/x?private=true", ann.AccessToken, `{}`, "application/json", 422, "UNPROCESSABLE"},
 		{one, n.AnonKey, `n=2`, "text/plain", 415, "UNSUPPORTED_MEDIA_TYPE"},
 		{one, n.AnonKey, `{}`, "", 415, "UNSUPPORTED_MEDIA_TYPE"},
 		{one + "?persist=true", n.AnonKey, `{}`, "application/json", 422, "UNPROCESSABLE"},

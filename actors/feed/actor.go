@@ -141,6 +141,7 @@ type feed struct {
 
 	listening      bool
 	reads, entries uint64
+	lag            time.Duration
 	// entriesBefore are the entries at the last two times for telling positions.
 	entriesBefore [2]uint64
 }
@@ -352,6 +353,6 @@ func (f *feed) close() {
 func (f *feed) stats() Stats {
 	return Stats{
 		Tables: len(f.tables), Subscriptions: f.registry.count, Subscribers: len(f.registry.subscribers),
-		WindowBytes: f.window.Used(), Reads: f.reads, Entries: f.entries, Listening: f.listening,
+		WindowBytes: f.window.Used(), Reads: f.reads, Entries: f.entries, Lag: f.lag, Listening: f.listening,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -104,6 +105,9 @@ type Stats struct {
 	WindowBytes int64
 	// Reads, Entries count since the feed was made.
 	Reads, Entries uint64
+	// Lag is how old the oldest entry of the last read that had any was when it was
+	// read here. It is measured with two clocks, the database's and this node's.
+	Lag time.Duration
 	// Listening tells whether bells are heard.
 	Listening bool
 }

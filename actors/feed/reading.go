@@ -75,6 +75,9 @@ func (f *feed) haveRead(c *kernel.Context, res any, err error) {
 	b := res.(*changelog.Batch)
 	f.reads++
 	f.entries += uint64(len(b.Entries))
+	if len(b.Entries) > 0 {
+		f.lag = max(0, time.Since(b.Entries[0].At))
+	}
 	f.dispatch(c, b)
 	f.at = b.Next
 	f.attachReplays(c)

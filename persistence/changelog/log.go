@@ -147,12 +147,31 @@ func (l *Log) Prune(ctx context.Context, keep time.Duration, size int64) (emptie
 	return emptied, held, nil
 }
 
-// Bytes is the size of the log on disk.
-func (l *Log) Bytes(ctx context.Context) (size int64, err error) {
-	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
-		return c.QueryRow(ctx, "SELECT sum(realtime.slot_bytes(slot))::bigint FROM realtime.ring").Scan(&size)
+// Extent is how much of the past the log holds.
+type Extent struct {
+	// Bytes are on disk.
+	Bytes int64
+	// Age is how long ago the oldest entry was logged; 0 when there is none.
+	Age time.Duration
+	// Emptied is how many ring slots were emptied since the log was made, by
+	// whatever node.
+	Emptied int64
+}
+
+// Extent measures the log. It reads next to nothing of it.
+func (l *Log) Extent(ctx context.Context) (Extent, error) {
+	var e Extent
+	var age float64
+	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		return c.QueryRow(ctx, `SELECT sum(realtime.slot_bytes(slot))::bigint, sum(emptied)::bigint,
+			coalesce(extract(epoch FROM clock_timestamp() - (SELECT logged_at FROM realtime.changes ORDER BY xid, ord LIMIT 1)), 0)::float8
+			FROM realtime.ring`).Scan(&e.Bytes, &e.Emptied, &age)
 	})
-	return size, err
+	if err != nil {
+		return Extent{}, fmt.Errorf("measure the change log: %w", err)
+	}
+	e.Age = time.Duration(age * float64(time.Second))
+	return e, nil
 }
 
 // transaction runs f as the owner, waiting for locks no longer than a few

@@ -277,9 +277,9 @@ func TestPruningTellsWhoComesTooLate(t *testing.T) {
 		live.next()
 		prune(time.Hour, 400_000)
 	}
-	size, err := f.log.Bytes(f.ctx)
-	if err != nil || size > 1_500_000 {
-		t.Errorf("the log has %d bytes, %v", size, err)
+	extent, err := f.log.Extent(f.ctx)
+	if err != nil || extent.Bytes > 1_500_000 || extent.Age <= 0 || extent.Age > time.Hour || extent.Emptied < 10 {
+		t.Errorf("the log is %+v, %v", extent, err)
 	}
 	// A slot that somebody reads stays until the next time, and waits for nobody.
 	blocker := f.connect()

@@ -17,6 +17,7 @@ package migration
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"embed"
 	"encoding/hex"
 	"fmt"
@@ -77,13 +78,7 @@ func Up(ctx context.Context, owner *pgx.ConnConfig, sets ...Set) ([]Applied, err
 func up(ctx context.Context, owner *pgx.ConnConfig, set Set) ([]Applied, error) {
 	conn := stdlib.OpenDB(*owner)
 	defer conn.Close()
-	dir, err := fs.Sub(files, string(set))
-	if err != nil {
-		return nil, err
-	}
-	p, err := goose.NewProvider(goose.DialectPostgres, conn, dir,
-		goose.WithTableName("fluxbase."+string(set)+"_version"),
-		goose.WithDisableGlobalRegistry(true))
+	p, err := provider(conn, set)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +88,16 @@ func up(ctx context.Context, owner *pgx.ConnConfig, set Set) ([]Applied, error) 
 		applied = append(applied, Applied{Set: set, Version: r.Source.Version, File: r.Source.Path})
 	}
 	return applied, err
+}
+
+func provider(conn *sql.DB, set Set) (*goose.Provider, error) {
+	dir, err := fs.Sub(files, string(set))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, conn, dir,
+		goose.WithTableName("fluxbase."+string(set)+"_version"),
+		goose.WithDisableGlobalRegistry(true))
 }
 
 // Hash changes whenever a migration or what bootstrap runs changes.

@@ -63,6 +63,21 @@ func (m *Metrics) WatchRealtime(read func() Realtime) error {
 	}, read)
 }
 
+// ChangeLog are the figures of the logs of table changes together; ages and lags
+// are the greatest.
+type ChangeLog struct{ Bytes, OldestAge, SlotsEmptied, ReadLag, WaitingBytes float64 }
+
+// WatchChangeLog measures the logs of table changes. read must not block for long.
+func (m *Metrics) WatchChangeLog(read func() ChangeLog) error {
+	return group(m.registry, []figure[ChangeLog]{
+		{"fluxbase_change_log_bytes", "Size of the change log on disk.", func(c ChangeLog) float64 { return c.Bytes }},
+		{"fluxbase_change_log_oldest_seconds", "Age of the oldest change that can be replayed.", func(c ChangeLog) float64 { return c.OldestAge }},
+		{"fluxbase_change_log_slots_emptied", "How often a sixteenth of the log was emptied, by any node.", func(c ChangeLog) float64 { return c.SlotsEmptied }},
+		{"fluxbase_change_log_read_lag_seconds", "Age of the changes that this node read last, when it read them.", func(c ChangeLog) float64 { return c.ReadLag }},
+		{"fluxbase_change_log_waiting_bytes", "Changes that were read here and are not written to every socket yet.", func(c ChangeLog) float64 { return c.WaitingBytes }},
+	}, read)
+}
+
 // figure is one number of a source.
 type figure[T any] struct {
 	name, help string

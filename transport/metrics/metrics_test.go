@@ -20,6 +20,9 @@ func TestListener(t *testing.T) {
 	if err := m.Gauge("fluxbase_test", "A test.", func() float64 { return 9 }); err != nil {
 		t.Fatal(err)
 	}
+	if err := m.WatchChangeLog(func() ChangeLog { return ChangeLog{Bytes: 8192, OldestAge: 2.5, SlotsEmptied: 6} }); err != nil {
+		t.Fatal(err)
+	}
 	m.HTTP.Begin()
 	m.HTTP.Route("GET", "/api/v1/tables/{table}").Done(404, 0, 120, 3*time.Millisecond)
 	m.HTTP.Refused("login")
@@ -60,7 +63,8 @@ func TestListener(t *testing.T) {
 	for _, line := range []string{
 		`fluxbase_http_requests_total{method="GET",path="/api/v1/tables/{table}",status="4xx"} 1`,
 		`fluxbase_http_requests_in_flight 0`, `fluxbase_db_connections 3`, `fluxbase_db_connections_max 50`,
-		`fluxbase_realtime_connections 4`, `fluxbase_test 9`, `fluxbase_rate_limit_hits_total{limiter_type="login"} 1`,
+		`fluxbase_realtime_connections 4`, `fluxbase_change_log_bytes 8192`, `fluxbase_change_log_oldest_seconds 2.5`, `fluxbase_change_log_slots_emptied 6`,
+		`fluxbase_test 9`, `fluxbase_rate_limit_hits_total{limiter_type="login"} 1`,
 		`fluxbase_system_uptime_seconds`, `go_goroutines`,
 	} {
 		if !strings.Contains(text, line) {

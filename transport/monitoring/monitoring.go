@@ -27,6 +27,8 @@ type Options struct {
 	Pools func(tenant string) Pools
 	// Realtime are the figures of this node's sockets; nil when it has none.
 	Realtime func(ctx context.Context, tenant string) (Realtime, error)
+	// ChangeLog are the figures of the change log; nil when the node has none.
+	ChangeLog func(ctx context.Context, tenant string) (ChangeLog, error)
 	// Cluster are this node's figures of the cluster; nil when it is alone.
 	Cluster func() Cluster
 	// Ready are further conditions of readiness, by name.
@@ -58,6 +60,18 @@ type Realtime struct {
 	Connections   int `json:"total_connections"`
 	Channels      int `json:"active_channels"`
 	Subscriptions int `json:"total_subscriptions"`
+}
+
+// ChangeLog are the figures of the log of table changes, summed up over tenants;
+// ages and lags are the greatest.
+type ChangeLog struct {
+	Bytes        int64   `json:"bytes"`
+	OldestAge    float64 `json:"oldest_entry_seconds"`
+	SlotsEmptied int64   `json:"slots_emptied"`
+	// ReadLag is how old the changes were that this node read last.
+	ReadLag float64 `json:"read_lag_seconds"`
+	// WaitingBytes are read, and not written to every socket yet.
+	WaitingBytes int64 `json:"waiting_bytes"`
 }
 
 // Cluster are a node's figures of the cluster, for the instance only.
@@ -154,6 +168,11 @@ func (h *handler) figures(r *route.Request) error {
 		}
 	}
 	answer["realtime"] = sockets
+	if h.ChangeLog != nil {
+		if answer["change_log"], err = h.ChangeLog(r.Context(), tenant); err != nil {
+			return err
+		}
+	}
 	if tenant == "" {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)

@@ -70,6 +70,9 @@ func start(t *testing.T) *instance {
 			Realtime: func(context.Context, string) (monitoring.Realtime, error) {
 				return monitoring.Realtime{Connections: 3, Channels: 2, Subscriptions: 7}, nil
 			},
+			ChangeLog: func(context.Context, string) (monitoring.ChangeLog, error) {
+				return monitoring.ChangeLog{Bytes: 4096, OldestAge: 1.5, SlotsEmptied: 6}, nil
+			},
 			Draining: in.draining.Load,
 			Logs:     ring,
 		}),
@@ -163,6 +166,9 @@ func TestFiguresStayWithTheirTenant(t *testing.T) {
 	all := in.get("/api/v1/monitoring/metrics", "service_role", 200)
 	if all["database"].(map[string]any)["max_conns"] != 50.0 || all["go_version"] == nil || all["realtime"].(map[string]any)["total_subscriptions"] != 7.0 {
 		t.Errorf("%v", all)
+	}
+	if log := all["change_log"].(map[string]any); log["bytes"] != 4096.0 || log["oldest_entry_seconds"] != 1.5 || log["slots_emptied"] != 6.0 {
+		t.Errorf("%v", log)
 	}
 	for _, role := range []string{"tenant_service@t1", "service_role@t1", "tenant_admin@t1", "admin@t1"} {
 		own := in.get("/api/v1/monitoring/metrics", role, 200)

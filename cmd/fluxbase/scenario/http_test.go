@@ -78,11 +78,18 @@ func TestHTTPHealth(t *testing.T) {
 			Max  int `json:"max_conns"`
 			Made int `json:"new_conns_count"`
 		}
+		ChangeLog *struct {
+			Bytes   *int64   `json:"bytes"`
+			ReadLag *float64 `json:"read_lag_seconds"`
+		} `json:"change_log"`
 		GoVersion string `json:"go_version"`
 	}
 	n.Want(200, "GET", "/api/v1/monitoring/metrics", n.ServiceKey, nil).Decode(t, &figures)
 	if figures.Database.Max == 0 || figures.Database.Made == 0 || figures.GoVersion == "" {
 		t.Errorf("%+v", figures)
+	}
+	if figures.ChangeLog == nil || figures.ChangeLog.Bytes == nil || figures.ChangeLog.ReadLag == nil {
+		t.Errorf("the change log is not measured: %+v", figures.ChangeLog)
 	}
 	n.Want(403, "GET", "/api/v1/monitoring/metrics", n.AnonKey, nil)
 	n.Want(200, "GET", "/api/v1/monitoring/health", n.ServiceKey, nil)

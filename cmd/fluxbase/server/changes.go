@@ -24,6 +24,7 @@ const registrarWorkers, registrarQueue = 2, 16
 func (s *Server) openFeed(ctx context.Context, p *tenantParts, database *db.Database, spawn kernel.Spawner) (err error) {
 	c := s.options.Config.Realtime
 	log := changelog.New(database)
+	p.log = log
 	if err := log.Configure(ctx, int(c.MaxImageBytes)); err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import (
 
 	"fluxbase/actors/channel"
 	"fluxbase/actors/connection"
+	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
+	"fluxbase/actors/tenant"
 	"fluxbase/transport/metrics"
 	"fluxbase/transport/monitoring"
 )
@@ -30,6 +32,7 @@ func (s *Server) monitoringOptions() monitoring.Options {
 	}
 	if s.realtimeServed() {
 		o.Realtime = s.socketFigures
+		o.ChangeLog = s.logFigures
 	}
 	if s.joined != nil {
 		o.Cluster = s.clusterFigures
@@ -71,6 +74,35 @@ func (s *Server) socketFigures(ctx context.Context, tenant string) (monitoring.R
 	return monitoring.Realtime{Connections: totals.Connections, Channels: stats.Channels, Subscriptions: totals.Subscriptions}, nil
 }
 
+// logFigures sum up the change logs of the tenants that are open here; tenant ""
+// is all of them.
+func (s *Server) logFigures(ctx context.Context, of string) (monitoring.ChangeLog, error) {
+	var sum monitoring.ChangeLog
+	var failed error
+	s.tenants.directory.Opened(func(t *tenant.Tenant[*tenantParts]) bool {
+		if of != "" && t.ID != of {
+			return true
+		}
+		e, err := t.Parts.log.Extent(ctx)
+		if err != nil {
+			failed = err
+			return false
+		}
+		f, err := kernel.Ask[feed.Stats](ctx, t.Parts.feed, feed.GetStats{})
+		if err != nil {
+			failed = err
+			return false
+		}
+		sum.Bytes += e.Bytes
+		sum.OldestAge = max(sum.OldestAge, e.Age.Seconds())
+		sum.SlotsEmptied += e.Emptied
+		sum.ReadLag = max(sum.ReadLag, f.Lag.Seconds())
+		sum.WaitingBytes += f.WindowBytes
+		return true
+	})
+	return sum, failed
+}
+
 // scrapeTimeout bounds what a scrape asks actors.
 const scrapeTimeout = 2 * time.Second
 
@@ -90,6 +122,20 @@ func (s *Server) watchFigures() error {
 			s.options.Logger.Warn("sockets could not be measured", "error", err)
 		}
 		return metrics.Realtime{Connections: float64(r.Connections), Channels: float64(r.Channels), Subscriptions: float64(r.Subscriptions)}
+	}); err != nil {
+		return err
+	}
+	if err := s.metrics.WatchChangeLog(func() metrics.ChangeLog {
+		ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+		defer cancel()
+		l, err := s.logFigures(ctx, "")
+		if err != nil {
+			s.options.Logger.Warn("the change log could not be measured", "error", err)
+		}
+		return metrics.ChangeLog{
+			Bytes: float64(l.Bytes), OldestAge: l.OldestAge, SlotsEmptied: float64(l.SlotsEmptied),
+			ReadLag: l.ReadLag, WaitingBytes: float64(l.WaitingBytes),
+		}
 	}); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"fluxbase/persistence/account"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/catalog"
+	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/message"
 	"fluxbase/persistence/tenancy"
@@ -24,6 +25,7 @@ type tenantParts struct {
 	route    route.Tenant
 	database *db.Database
 	feed     kernel.Ref
+	log      *changelog.Log
 	messages *message.Store
 	// attendant of the tenant's relay; zero when its database is another's.
 	attendant kernel.Ref

@@ -18,6 +18,9 @@ CREATE TABLE realtime.changes_markers PARTITION OF realtime.changes FOR VALUES I
 ALTER TABLE realtime.changes_markers ALTER record SET STORAGE EXTERNAL;
 INSERT INTO realtime.ring (slot) VALUES (-1);
 
+-- How often each slot was emptied.
+ALTER TABLE realtime.ring ADD emptied bigint NOT NULL DEFAULT 0;
+
 -- 1 while a reader of the log waits for its bell; see await_bell. Not logged: after
 -- a crash nobody waits, until the readers are back.
 CREATE UNLOGGED SEQUENCE realtime.bell_awaited MINVALUE 0 MAXVALUE 1 START 0 CACHE 1;
@@ -484,6 +487,7 @@ BEGIN
     UPDATE realtime.ring SET pruned_min = lowest, pruned_max = highest, pruned_snapshot = pg_current_snapshot() WHERE slot = slot_no;
   END IF;
   EXECUTE format('TRUNCATE %s', part);
+  UPDATE realtime.ring SET emptied = emptied + 1 WHERE slot = slot_no;
   RETURN true;
 EXCEPTION WHEN lock_not_available THEN
   RETURN false;

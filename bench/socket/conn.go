@@ -39,6 +39,8 @@ type Conn struct {
 	read *bufio.Reader
 	rest []byte
 	out  []byte
+
+	silent bool // does not answer pings
 }
 
 // Dial opens a connection to a ws:// URL with an optional bearer token.
@@ -84,6 +86,14 @@ func Dial(ctx context.Context, address, token string) (*Conn, error) {
 	return &Conn{tcp: tcp, read: reader}, nil
 }
 
+// Flood prepares the connection for more than the server reads: the kernel keeps
+// little of it, so that Send blocks soon, and pings are not answered, which would
+// block the Loop.
+func (c *Conn) Flood() error {
+	c.silent = true
+	return c.tcp.SetWriteBuffer(4 << 10)
+}
+
 // Send writes one text message.
 func (c *Conn) Send(payload []byte) error { return c.write(opText, payload) }
 
@@ -126,6 +136,9 @@ func (c *Conn) Receive(timeout time.Duration) ([]byte, error) {
 func (c *Conn) control(opcode byte, payload []byte) (bool, error) {
 	switch opcode {
 	case opPing:
+		if c.silent {
+			return true, nil
+		}
 		return true, c.write(opPong, payload)
 	case opPong:
 		return true, nil

@@ -14,10 +14,12 @@ import (
 	"fluxbase/transport/budget"
 )
 
-// A client may send patience messages in a row that are refused for their rate; it
-// waits refusalPause behind each of those that follow.
+// A client that has sent almost patience messages more that were refused for their
+// rate than others waits behind each further one: refusalPause, and twice as long
+// with each of refusalSteps.
 const (
 	patience     = 64
+	refusalSteps = 6
 	refusalPause = 5 * time.Millisecond
 )
 
@@ -178,7 +180,7 @@ func (k *socket) message(opcode byte, payload []byte) {
 		k.slowDown()
 		return
 	}
-	k.refused = 0
+	k.refused = max(k.refused-1, 0)
 	msg := k.parser.parse(opcode, payload)
 	if r, ok := counted(msg); ok {
 		if f := k.account.Take(r, 1, now); f != nil {
@@ -194,12 +196,17 @@ func (k *socket) message(opcode byte, payload []byte) {
 	}
 }
 
-// slowDown makes a client that goes on sending what is refused wait, so that to
-// refuse it costs the others little.
+// slowDown makes a client that goes on sending what is refused wait longer and
+// longer, so that to refuse it costs the others little.
 func (k *socket) slowDown() {
-	if k.refused++; k.refused > patience && k.work == nil {
-		k.hold(func() { time.Sleep(refusalPause) })
+	if k.refused < patience {
+		k.refused++
 	}
+	if k.refused < patience-refusalSteps || k.work != nil {
+		return
+	}
+	pause := refusalPause << (k.refused - (patience - refusalSteps))
+	k.hold(func() { time.Sleep(pause) })
 }
 
 // counted is what a message counts as besides a message.

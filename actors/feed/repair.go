@@ -80,7 +80,9 @@ func (f *feed) repair(c *kernel.Context, s *subscription) {
 		s.notify(table.ViewChanged)
 		return
 	}
-	if err := f.startReplay(c, s, f.replayOptions(c, s), nil); err != nil {
+	o := f.replayOptions(c, s)
+	o.Again = true
+	if err := f.startReplay(c, s, o, nil); err != nil {
 		s.notify(table.ViewChanged)
 		return
 	}

@@ -19,6 +19,7 @@ type replaying struct {
 	subscriber kernel.Ref
 	id         string
 	snapshot   bool
+	track      bool // what is shown is remembered
 	// answer is for whoever subscribed and waits; nil when it was called.
 	answer func(Subscribed, error)
 	// attach is up to where the feed has to have read; nil when that was not asked
@@ -84,7 +85,18 @@ func (f *feed) replayOptions(c *kernel.Context, s *subscription) replay.Options 
 		Feed: c.Self(), Readers: f.readers, Budget: f.budget, Cursors: f.options.Cursors,
 		Subscriber: s.subscriber, Subscription: s.ofTable(), Table: s.tableID, Plan: f.plan,
 		From: changelog.Position{Epoch: f.at.Epoch}, Rows: replay.Selection(s.rows, s.filter),
+		Track: f.tracks(s),
 	}
+}
+
+// maxTracked is of how many subscriptions it is remembered which rows they show.
+const maxTracked = 500
+
+// tracks tells whether it is worth while to remember which rows a subscription shows:
+// where policies read other tables the rows may have to be sent again.
+func (f *feed) tracks(s *subscription) bool {
+	t, ok := f.plan.Table(s.tableID)
+	return ok && len(t.Reads) > 0 && s.rows != nil && s.rows.Limit == 0 && s.event == table.Any && f.registry.withRows < maxTracked
 }
 
 // startReplay puts the subscription in, with a replay that brings it to the present.
@@ -97,7 +109,7 @@ func (f *feed) startReplay(c *kernel.Context, s *subscription, o replay.Options,
 	s.replay = ref
 	f.registry.add(s)
 	c.Watch(s.subscriber.Ref)
-	f.replays[ref] = &replaying{subscriber: s.subscriber.Ref, id: s.id, snapshot: o.Rows != nil, answer: answer}
+	f.replays[ref] = &replaying{subscriber: s.subscriber.Ref, id: s.id, snapshot: o.Rows != nil, track: o.Track && o.Rows != nil, answer: answer}
 	return nil
 }
 
@@ -125,7 +137,7 @@ func (f *feed) recast(c *kernel.Context, old, s *subscription) error {
 	// One that has ended is told to us in a moment.
 	_ = s.replay.Tell(replay.Recast{Subscriber: s.subscriber})
 	if r := f.replays[s.replay]; r != nil && r.attached {
-		return f.follow(c, s, s.replay)
+		return f.follow(c, s, s.replay, nil)
 	}
 	return nil
 }
@@ -173,7 +185,11 @@ func (f *feed) attachReplays(c *kernel.Context) {
 		if s == nil {
 			continue
 		}
-		if err := f.follow(c, s, ref); err != nil {
+		var shown *table.Shown
+		if r.track {
+			shown = table.NewNotes()
+		}
+		if err := f.follow(c, s, ref, shown); err != nil {
 			f.failReplay(c, ref, err)
 			continue
 		}
@@ -197,7 +213,9 @@ func (f *feed) live(c *kernel.Context, m replay.Live) {
 	delete(f.replays, ref)
 	c.Unwatch(ref)
 	s.replay = kernel.Ref{}
-	if err := t.ref.Tell(table.Replace{Old: ref, Add: table.Add{Subscriber: s.subscriber, Subscription: s.ofTable()}}); err != nil {
+	of := s.ofTable()
+	of.Shown = m.Shown
+	if err := t.ref.Tell(table.Replace{Old: ref, Add: table.Add{Subscriber: s.subscriber, Subscription: of}}); err != nil {
 		// Nothing comes through the replay any more.
 		c.StopChild(ref)
 		f.endSubscription(c, s, err)

@@ -82,6 +82,7 @@ type registry struct {
 	subscribers map[kernel.Ref]map[string]*subscription
 	tables      map[int32]int
 	count       int
+	withRows    int // began with rows
 	wildcards   wildcards
 }
 
@@ -103,6 +104,9 @@ func (r *registry) add(s *subscription) {
 	r.subscribers[s.subscriber.Ref][s.id] = s
 	r.tables[s.tableID]++
 	r.count++
+	if s.rows != nil {
+		r.withRows++
+	}
 }
 
 // remove takes a subscription out; nil when it is not there.
@@ -119,6 +123,9 @@ func (r *registry) remove(ref kernel.Ref, id string) *subscription {
 		delete(r.tables, s.tableID)
 	}
 	r.count--
+	if s.rows != nil {
+		r.withRows--
+	}
 	return s
 }
 
@@ -307,22 +314,25 @@ func (f *feed) enter(c *kernel.Context, s *subscription, m Subscribe, answer fun
 
 // attach tells the table's actor of a subscription.
 func (f *feed) attach(c *kernel.Context, s *subscription) error {
-	err := f.follow(c, s, s.subscriber.Ref)
+	err := f.follow(c, s, s.subscriber.Ref, nil)
 	if err != nil {
 		f.registry.remove(s.subscriber.Ref, s.id)
 	}
 	return err
 }
 
-// follow lets the table's actor send a subscription's changes to receiver.
-func (f *feed) follow(c *kernel.Context, s *subscription, receiver kernel.Ref) error {
+// follow lets the table's actor send a subscription's changes to receiver, and keep
+// shown.
+func (f *feed) follow(c *kernel.Context, s *subscription, receiver kernel.Ref, shown *table.Shown) error {
 	t, err := f.child(c, s.tableID)
 	if err != nil {
 		return err
 	}
 	subscriber := s.subscriber
 	subscriber.Ref = receiver
-	return t.ref.Tell(table.Add{Subscriber: subscriber, Subscription: s.ofTable()})
+	of := s.ofTable()
+	of.Shown = shown
+	return t.ref.Tell(table.Add{Subscriber: subscriber, Subscription: of})
 }
 
 // reattach is attach for a subscription that was acknowledged: when it fails the

@@ -27,7 +27,7 @@ func Props(o Options) kernel.Props {
 	return kernel.Props{
 		New: func() kernel.Actor {
 			a := &actor{options: o, gate: g, subscriber: o.Subscriber}
-			a.core = newCore(a, place{o.From, o.Signature, o.Plan}, o.Rows != nil, o.Begun)
+			a.core = newCore(a, place{o.From, o.Signature, o.Plan}, o.Rows != nil)
 			return a
 		},
 		Limit:     256,
@@ -59,6 +59,7 @@ type actor struct {
 	next    any   // the read that waits for room or for the database
 	held    int64 // of the budget
 	touched bool  // tables that the policies read
+	shown   *table.Shown
 }
 
 // Receive implements kernel.Actor.
@@ -71,14 +72,22 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		// know when it is not any more.
 		a.window = delivery.NewWindow(1, func() { _ = self.Tell(written{}) })
 		a.gate.late = func() { _ = self.Tell(overdue{}) }
-		a.core.read()
+		if !a.options.Again {
+			a.core.read()
+		}
 	case kernel.Stopping:
 		a.gate.close()
 		a.hold(0)
-	case Begin, table.Removed:
+	case Begin:
 		a.core.begin()
+	case table.Removed:
+		a.shown = m.Shown
+		if a.core.begin(); !a.core.reading && !a.core.told {
+			a.core.read()
+		}
 	case Recast:
-		a.subscriber = m.Subscriber
+		// What was read for the caller before may not have been sent.
+		a.subscriber, a.shown = m.Subscriber, nil
 		a.core.recast()
 		c.Reply(struct{}{})
 	case Attached:
@@ -104,8 +113,8 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 	a.context = nil
 }
 
-func (a *actor) readRows(from place) { a.begin(readRows{&a.options, from, a.subscriber}) }
-func (a *actor) readPage(from place) { a.begin(readPage{&a.options, from, a.subscriber}) }
+func (a *actor) readRows(from place) { a.begin(readRows{&a.options, from, a.subscriber, a.shown}) }
+func (a *actor) readPage(from place) { a.begin(readPage{&a.options, from, a.subscriber, nil}) }
 
 // begin begins a read in place of the one before.
 func (a *actor) begin(msg any) {
@@ -139,6 +148,7 @@ func (a *actor) read(msg any) {
 			}
 			a.hold(size)
 			a.touched = a.touched || p.touched
+			a.remember(p)
 			a.core.page(p)
 		case a.passing(err):
 			a.retries++
@@ -151,10 +161,19 @@ func (a *actor) read(msg any) {
 	})
 }
 
+// remember keeps what the client will hold behind a page.
+func (a *actor) remember(p page) {
+	if p.shown != nil || a.core.rowsNext {
+		a.shown = p.shown
+	} else if a.shown != nil {
+		a.shown.Take(p.notes)
+	}
+}
+
 // passing tells whether a read that failed is worth another try. Whoever waits for
 // the first one is told instead.
 func (a *actor) passing(err error) bool {
-	if !a.core.told || a.retries >= maxRetries {
+	if !a.core.told && !a.options.Again || a.retries >= maxRetries {
 		return false
 	}
 	var gone *delivery.ResumeError
@@ -212,7 +231,7 @@ func (a *actor) attach(at changelog.Position) {
 func (a *actor) release() {
 	a.gate.release()
 	a.hold(0)
-	a.tell(Live{Replay: a.context.Self(), ViewChanged: a.touched})
+	a.tell(Live{Replay: a.context.Self(), ViewChanged: a.touched, Shown: a.shown})
 }
 
 func (a *actor) fail(err error) {

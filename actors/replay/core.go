@@ -72,8 +72,8 @@ type core struct {
 	entries, rounds int
 }
 
-func newCore(h host, from place, snapshot, begun bool) *core {
-	return &core{host: h, at: from, base: from, snapshot: snapshot, rowsNext: snapshot, begun: begun}
+func newCore(h host, from place, snapshot bool) *core {
+	return &core{host: h, at: from, base: from, snapshot: snapshot, rowsNext: snapshot}
 }
 
 // read reads what comes next.

@@ -97,7 +97,7 @@ func attached(s string) func(*core) { return func(c *core) { c.attached(snapshot
 
 func TestFromACursorInTheMiddleToThePresent(t *testing.T) {
 	s := &script{}
-	run(t, newCore(s, partly("5:5:", "8:8:", 3), false, false), s, []step{
+	run(t, newCore(s, partly("5:5:", "8:8:", 3), false), s, []step{
 		{start, "read from 5:5: up to 8:8: behind 3"},
 		{comes(read(whole("8:8:"), 2, "a")), "ready at 5:5: up to 8:8: behind 3"},
 		// The client knows of the subscription before it gets anything.
@@ -121,7 +121,7 @@ func TestFromACursorInTheMiddleToThePresent(t *testing.T) {
 
 func TestNothingMissed(t *testing.T) {
 	s := &script{}
-	run(t, newCore(s, whole("5:5:"), false, false), s, []step{
+	run(t, newCore(s, whole("5:5:"), false), s, []step{
 		{start, "read from 5:5:"},
 		{comes(read(whole("5:5:"), 0)), "ready at 5:5:"},
 		{begin, "attach at 5:5:"},
@@ -131,7 +131,8 @@ func TestNothingMissed(t *testing.T) {
 
 func TestATableThatIsAlwaysWrittenToIsReachedAllTheSame(t *testing.T) {
 	s := &script{}
-	c := newCore(s, whole("1:1:"), false, true)
+	c := newCore(s, whole("1:1:"), false)
+	c.begin()
 	start(c)
 	for n := 2; n < 2+maxRounds; n++ {
 		c.page(read(whole(fmt.Sprintf("%d:%d:", n, n)), shortRound))
@@ -144,7 +145,7 @@ func TestATableThatIsAlwaysWrittenToIsReachedAllTheSame(t *testing.T) {
 func TestRowsThenChanges(t *testing.T) {
 	s := &script{}
 	big := strings.Repeat("a", burstBytes)
-	run(t, newCore(s, place{}, true, false), s, []step{
+	run(t, newCore(s, place{}, true), s, []step{
 		{start, "read rows"},
 		{comes(read(whole("5:5:"), 0, big, "b", "c")), "ready at 5:5:"},
 		{begin, "push a"},
@@ -159,7 +160,7 @@ func TestRowsThenChanges(t *testing.T) {
 func TestAnotherCallerGetsNothingThatWasJudgedForTheOneBefore(t *testing.T) {
 	s := &script{}
 	// Changes that were read and not sent are read again; what is under way stays.
-	run(t, newCore(s, whole("5:5:"), false, false), s, []step{
+	run(t, newCore(s, whole("5:5:"), false), s, []step{
 		{start, "read from 5:5:"},
 		{comes(read(whole("6:6:"), 1, "a")), "ready at 5:5:"},
 		{recast, "read from 5:5:"},
@@ -174,7 +175,8 @@ func TestAnotherCallerGetsNothingThatWasJudgedForTheOneBefore(t *testing.T) {
 	})
 	// Rows are sent from the beginning.
 	big := strings.Repeat("a", burstBytes)
-	run(t, newCore(s, place{}, true, true), s, []step{
+	run(t, newCore(s, place{}, true), s, []step{
+		{begin, ""},
 		{start, "read rows"},
 		{comes(read(whole("5:5:"), 0, big, "b")), "ready at 5:5: | push a"},
 		{recast, "read rows"},
@@ -189,7 +191,8 @@ func TestAnotherCallerGetsNothingThatWasJudgedForTheOneBefore(t *testing.T) {
 
 func TestAFailureIsTheEnd(t *testing.T) {
 	s := &script{}
-	run(t, newCore(s, whole("5:5:"), false, true), s, []step{
+	run(t, newCore(s, whole("5:5:"), false), s, []step{
+		{begin, ""},
 		{start, "read from 5:5:"},
 		{func(c *core) { c.failed(errors.New("too old")) }, "fail: too old"},
 		{recast, ""},

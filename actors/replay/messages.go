@@ -47,8 +47,12 @@ type Options struct {
 	Signature string
 	// Rows, unless it is nil, is the snapshot to begin with.
 	Rows *changelog.Selection
-	// Begun tells that nobody needs to say Begin.
-	Begun bool
+	// Again tells that the subscription was live: it reads when table.Removed says that
+	// nothing comes from the table any more, and sends only what is different from
+	// what is shown, as far as that is known.
+	Again bool
+	// Track asks for what is shown to be remembered.
+	Track bool
 }
 
 // The messages of the feed.
@@ -86,6 +90,8 @@ type (
 	Live struct {
 		Replay      kernel.Ref
 		ViewChanged bool
+		// Shown is what the client holds now; nil when it is not remembered.
+		Shown *table.Shown
 	}
 	// Failed: it cannot go on, and ends.
 	Failed struct {

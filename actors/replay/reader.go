@@ -13,12 +13,8 @@ import (
 	"fluxbase/persistence/fault"
 )
 
-const (
-	// frameBytes is about how large a frame of rows gets.
-	frameBytes = 64 << 10
-	// rowsTries is how often rows are read again because the plan changed meanwhile.
-	rowsTries = 3
-)
+// rowsTries is how often rows are read again because the plan changed meanwhile.
+const rowsTries = 3
 
 // pageLimit bounds one read of a replay: smaller than those of the feed, because
 // each replay has a page of its own in memory.
@@ -48,6 +44,8 @@ type (
 		options    *Options
 		from       place
 		subscriber delivery.Subscriber
+		// shown is what the client holds; for rows only, nil if it is not known.
+		shown *table.Shown
 	}
 	readRows readPage
 	// page is what both give: frames, and where they end.
@@ -57,6 +55,10 @@ type (
 		entries int // of the log
 		// touched tells that tables were written to which the policies read.
 		touched bool
+		// shown is what the client holds behind rows, notes what a page changes of it;
+		// nil when it is not remembered.
+		shown *table.Shown
+		notes []table.ShownNote
 	}
 )
 
@@ -71,7 +73,7 @@ func (r Reader) Handle(ctx context.Context, msg any) (any, error) {
 	return nil, fmt.Errorf("the reader of replays does not know %T", msg)
 }
 
-func (r Reader) page(ctx context.Context, m readPage) (page, error) {
+func (r Reader) page(ctx context.Context, m readPage) (p page, err error) {
 	o := m.options
 	tables := []int32{o.Table}
 	if t, ok := m.from.plan.Table(o.Table); ok {
@@ -86,7 +88,7 @@ func (r Reader) page(ctx context.Context, m readPage) (page, error) {
 	case err != nil:
 		return page{}, err
 	}
-	p := page{next: place{b.Next, m.from.signature, m.from.plan}, entries: len(b.Entries)}
+	p = page{next: place{b.Next, m.from.signature, m.from.plan}, entries: len(b.Entries)}
 	if b.Plan != nil {
 		p.next.plan = b.Plan
 	}
@@ -122,9 +124,14 @@ func (r Reader) page(ctx context.Context, m readPage) (page, error) {
 		return page{}, resumeError(delivery.SchemaChanged, errColumns)
 	}
 	if len(entries) > 0 {
+		subscription := o.Subscription
+		if o.Track {
+			subscription.Shown = table.NewNotes()
+			defer func() { p.notes = subscription.Shown.Notes() }()
+		}
 		p.frames, err = table.Replay(ctx, table.History{
 			Log: r.Log, Cursors: o.Cursors, Table: o.Table, Plan: p.next.plan, Entries: entries, Span: b.Span,
-		}, m.subscriber, o.Subscription)
+		}, m.subscriber, subscription)
 	}
 	return p, err
 }
@@ -164,35 +171,17 @@ func (r Reader) rows(ctx context.Context, m readRows) (page, error) {
 		}
 		if current {
 			next := place{changelog.Position{Epoch: m.from.at.Epoch, Seen: rows.Snapshot}, t.Signature, plan}
-			return page{frames: snapshotFrames(o, m.subscriber, t, rows, next.at), next: next}, nil
+			p := page{next: next}
+			if o.Track && len(rows.Records) <= table.MaxShown && table.Trackable(t, t.View(c.DatabaseRole())) {
+				p.shown = table.NewShown()
+			}
+			e := rowEncoder{options: o, codec: m.subscriber.Codec, table: t, view: t.View(c.DatabaseRole()), shown: p.shown}
+			p.frames, err = e.encode(rows, next.at, m.shown)
+			return p, err
 		}
 		if _, plan, err = r.Log.Now(ctx); err != nil {
 			return page{}, err
 		}
 	}
 	return page{}, fault.New(fault.ServiceUnavailable, "the table's definition changes all the time")
-}
-
-func snapshotFrames(o *Options, s delivery.Subscriber, t *changelog.Table, rows *changelog.Rows, at changelog.Position) []table.Encoded {
-	var columns []delivery.Column
-	for _, c := range t.View(s.Caller.DatabaseRole()).Columns {
-		columns = append(columns, delivery.Column{Name: c.Name, Type: c.Type})
-	}
-	var frames []table.Encoded
-	for rest, first := rows.Records, true; first || len(rest) > 0; first = false {
-		n, size := 0, 0
-		for n < len(rest) && (n == 0 || size+len(rest[n]) <= frameBytes) {
-			size += len(rest[n])
-			n++
-		}
-		part := delivery.Snapshot{Schema: t.Schema, Table: t.Name, Records: rest[:n], Columns: columns, Begin: first, Done: n == len(rest)}
-		if part.Done && o.Cursors != nil {
-			part.Position = o.Cursors.Seal(changelog.Cursor{
-				Position: at, Table: o.Table, Signature: t.Signature, Scopes: []changelog.Scope{o.Subscription.Scope},
-			})
-		}
-		frames = append(frames, table.Encoded{Bytes: s.Codec.AppendSnapshot(nil, &part, o.Subscription.ID), Messages: 1})
-		rest = rest[n:]
-	}
-	return frames
 }

@@ -61,15 +61,19 @@ func (a *actor) handle(c *kernel.Context, msg any) {
 	case Add:
 		a.follow.add(m)
 	case Replace:
+		if noted := a.follow.shown(m.Old, m.Subscription.ID); noted != nil && m.Subscription.Shown != nil {
+			m.Subscription.Shown.Take(noted.Notes())
+		}
 		a.follow.drop(m.Old)
 		a.follow.add(m.Add)
 		// One that has ended gets nothing anyway.
 		_ = m.Old.Tell(Replaced{})
 	case Remove:
+		shown := a.follow.shown(m.Subscriber, m.ID)
 		a.follow.remove(m)
 		if !m.Then.IsZero() {
 			// One that has ended waits for nothing.
-			_ = m.Then.Tell(Removed{})
+			_ = m.Then.Tell(Removed{shown})
 		}
 	case Notify:
 		a.notify(m.Notice)
@@ -126,6 +130,7 @@ func (a *actor) verdict(c *kernel.Context, span changelog.Span, res any, err err
 		a.notify(schemaChanged)
 		return
 	}
+	a.follow.track(j)
 	parcels, err := encode(j, sealer{a.options.Cursors, a.options.ID, span})
 	if err != nil {
 		c.Logger().Error("changes could not be encoded", "error", err)

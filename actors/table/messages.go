@@ -38,6 +38,9 @@ type Subscription struct {
 	Scope changelog.Scope
 	// Repairs tells that it gets its rows again when its view changes.
 	Repairs bool
+	// Shown, unless it is nil, is kept up to date with what the subscription is sent.
+	// It is the table's until Removed.
+	Shown *Shown
 }
 
 // Add begins a subscription, or replaces the subscriber's subscription of that
@@ -48,7 +51,8 @@ type Add struct {
 }
 
 // Replace puts a subscriber into the place of another one, with one subscription. The
-// other one is told Replaced when it will get nothing more.
+// other one is told Replaced when it will get nothing more. What the other one's Shown
+// has noted goes to that of the new one.
 type Replace struct {
 	Old kernel.Ref
 	Add
@@ -66,7 +70,10 @@ type Remove struct {
 }
 
 // Removed: what was there to send before the removal was sent, and nothing follows.
-type Removed struct{}
+type Removed struct {
+	// Shown is the subscription's; nil if it had none.
+	Shown *Shown
+}
 
 // Drop ends all subscriptions of a connection that is gone.
 type Drop struct{ Subscriber kernel.Ref }

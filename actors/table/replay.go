@@ -26,7 +26,7 @@ type History struct {
 }
 
 // Replay judges and encodes changes for one subscription alone, exactly as its table's
-// actor would have. It blocks on SQL. The error is a *delivery.ResumeError when the
+// actor would have, and keeps its Shown up to date. It blocks on SQL. The error is a *delivery.ResumeError when the
 // table's columns changed behind the changes.
 func Replay(ctx context.Context, h History, s delivery.Subscriber, of Subscription) ([]Encoded, error) {
 	alone := newMembership()
@@ -40,6 +40,7 @@ func Replay(ctx context.Context, h History, s delivery.Subscriber, of Subscripti
 	case j.changed:
 		return nil, &delivery.ResumeError{Reason: delivery.SchemaChanged, Message: schemaChanged.Message}
 	}
+	alone.track(j)
 	parcels, err := encode(j, sealer{h.Cursors, h.Table, h.Span})
 	if err != nil {
 		return nil, err

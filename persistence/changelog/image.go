@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -91,4 +92,34 @@ func memberEnd(b []byte, from int) int {
 		}
 	}
 	return len(b)
+}
+
+// KeyOf gives the key of an image as a JSON object, whose text is the same for the
+// same key wherever the image was printed.
+func (t *Table) KeyOf(image json.RawMessage) (json.RawMessage, error) {
+	values := make([][]byte, len(t.Key))
+	err := members(image, func(name string, member []byte) {
+		if at := slices.Index(t.Key, name); at >= 0 {
+			value := bytes.TrimLeft(member[stringEnd(member):], " \n\t\r")
+			values[at] = bytes.TrimLeft(bytes.TrimPrefix(value, []byte(":")), " \n\t\r")
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := []byte{'{'}
+	for i, name := range t.Key {
+		if values[i] == nil {
+			return nil, errImage
+		}
+		if i > 0 {
+			out = append(out, ',')
+		}
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, quoted...), ':'), values[i]...)
+	}
+	return append(out, '}'), nil
 }

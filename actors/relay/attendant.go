@@ -18,6 +18,7 @@ type attendant struct {
 	tenant    string
 	placement kernel.Placement
 	members   kernel.Members
+	unwatch   func()
 	begun     bool
 	asking    bool
 	again     bool
@@ -40,7 +41,16 @@ func AttendantProps(name, tenant string, p kernel.Placement, m kernel.Members) k
 func (a *attendant) Receive(c *kernel.Context, msg any) {
 	switch msg.(type) {
 	case kernel.Started:
+		self := c.Self()
+		a.unwatch = a.members.Watch(func([]kernel.NodeID) {
+			// The relay may live here now. When the mailbox is full, it is asked anyway.
+			_ = self.Tell(Rung{})
+		})
 		c.After(attendEvery, Attend{}) // if nobody says so
+	case kernel.Stopping:
+		if a.unwatch != nil {
+			a.unwatch()
+		}
 	case Attend:
 		if !a.begun {
 			a.begun = true

@@ -55,7 +55,7 @@ func historyKeys(key string) []string {
 // Claim implements kernel.History.
 func (s *Store) Claim(ctx context.Context, key string, epoch uint64, age time.Duration) (kernel.Kept, error) {
 	k := kernel.Kept{Claim: rand.Text()}
-	res, err := claimScript.Run(ctx, s.client, historyKeys(key), k.Claim, strconv.FormatUint(epoch, 10), age.Milliseconds()).Slice()
+	res, err := s.run(ctx, claimScript, historyKeys(key), k.Claim, strconv.FormatUint(epoch, 10), age.Milliseconds()).Slice()
 	if err != nil {
 		return kernel.Kept{}, fmt.Errorf("claim a history: %w", err)
 	}
@@ -94,12 +94,12 @@ func (s *Store) Append(ctx context.Context, key, claim string, behind uint64, en
 	for _, e := range entries {
 		args = append(args, e)
 	}
-	return done(appendScript.Run(ctx, s.client, historyKeys(key), args...).Int())
+	return done(s.run(ctx, appendScript, historyKeys(key), args...).Int())
 }
 
 // Renew implements kernel.History.
 func (s *Store) Renew(ctx context.Context, key, claim string, age time.Duration) error {
-	return done(renewScript.Run(ctx, s.client, historyKeys(key), claim, age.Milliseconds()).Int())
+	return done(s.run(ctx, renewScript, historyKeys(key), claim, age.Milliseconds()).Int())
 }
 
 func done(n int, err error) error {

@@ -27,7 +27,7 @@ var allowScript = redis.NewScript(`
 
 // Allow implements kernel.SharedLimits.
 func (s *Store) Allow(ctx context.Context, key string, limit int, window time.Duration) (remaining int, reset time.Duration, err error) {
-	answer, err := allowScript.Run(ctx, s.client, []string{prefix + "limit:" + key}, limit, window.Milliseconds()).Int64Slice()
+	answer, err := s.run(ctx, allowScript, []string{prefix + "limit:" + key}, limit, window.Milliseconds()).Int64Slice()
 	if err != nil {
 		return 0, 0, fmt.Errorf("count a call: %w", err)
 	}

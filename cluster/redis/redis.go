@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,7 +19,20 @@ import (
 const prefix = "fluxbase:"
 
 // Store is the way to a Redis server. It is safe for concurrent use.
-type Store struct{ client *redis.Client }
+type Store struct {
+	client        *redis.Client
+	calls, failed atomic.Uint64
+}
+
+// Stats count since the store was opened.
+type Stats struct {
+	// Calls are scripts that were sent, Failed those that were not answered or with an
+	// error.
+	Calls, Failed uint64
+}
+
+// Stats gives the figures, for metrics.
+func (s *Store) Stats() Stats { return Stats{Calls: s.calls.Load(), Failed: s.failed.Load()} }
 
 // Open makes a store of an address (redis://, rediss:// or unix://). It does not
 // connect: what needs the server fails while it is not there.
@@ -31,7 +45,7 @@ func Open(address string) (*Store, error) {
 	// A script that was sent may have run: who called decides whether to try again.
 	o.MaxRetries = -1
 	o.ContextTimeoutEnabled = true
-	return &Store{redis.NewClient(o)}, nil
+	return &Store{client: redis.NewClient(o)}, nil
 }
 
 // Ping tells whether the server answers.
@@ -40,6 +54,16 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("Redis: %w", err)
 	}
 	return nil
+}
+
+// run runs a script.
+func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	s.calls.Add(1)
+	cmd := script.Run(ctx, s.client, keys, args...)
+	if cmd.Err() != nil {
+		s.failed.Add(1)
+	}
+	return cmd
 }
 
 // Close ends the connections.

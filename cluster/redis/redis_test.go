@@ -111,9 +111,13 @@ func TestHistoryEnds(t *testing.T) {
 	if again, err := s.Claim(ctx, key, 8, time.Minute); err != nil || again.Epoch != 8 || again.Offset != 0 {
 		t.Errorf("claimed %+v, %v", again, err)
 	}
+	before := s.Stats()
 	server.Close()
 	if _, err := s.Claim(ctx, key, 8, time.Minute); err == nil || errors.Is(err, kernel.ErrSuperseded) {
 		t.Errorf("claimed from nobody: %v", err)
+	}
+	if now := s.Stats(); before.Failed != 0 || now.Failed != 1 || now.Calls != before.Calls+1 {
+		t.Errorf("counted %+v, before %+v", now, before)
 	}
 }
 

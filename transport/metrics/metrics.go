@@ -78,6 +78,17 @@ func (m *Metrics) WatchChangeLog(read func() ChangeLog) error {
 	}, read)
 }
 
+// Redis are the calls of this node since it started.
+type Redis struct{ Calls, Failed float64 }
+
+// WatchRedis measures what is asked of Redis. read must not block.
+func (m *Metrics) WatchRedis(read func() Redis) error {
+	return group(m.registry, []figure[Redis]{
+		{"fluxbase_redis_calls", "Scripts that this node sent to Redis since it started.", func(r Redis) float64 { return r.Calls }},
+		{"fluxbase_redis_failures", "Scripts that Redis did not answer, or with an error.", func(r Redis) float64 { return r.Failed }},
+	}, read)
+}
+
 // figure is one number of a source.
 type figure[T any] struct {
 	name, help string

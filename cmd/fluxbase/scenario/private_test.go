@@ -134,3 +134,31 @@ func TestBroadcastIsIdempotent(t *testing.T) {
 		s.expect(`{"type":"broadcast","payload":{"broadcast":{"payload":` + payload + `}}}`)
 	}
 }
+
+// What belongs to a connection nobody else can end: subscriptions, presences and the
+// acknowledgements of messages are found among the asker's own.
+func TestNobodyEndsAnothersSubscription(t *testing.T) {
+	t.Parallel()
+	n := servertest.Start(t)
+	ann, ben := openSocket(t, n.SocketURL(n.SignUp("ann@example.com").AccessToken)), openSocket(t, n.SocketURL(n.SignUp("ben@example.com").AccessToken))
+	for _, s := range []*socket{ann, ben} {
+		s.send(`{"type":"subscribe","channel":"room"}`)
+		s.expect(`{"type":"ack","channel":"room"}`)
+		s.expect(`{"type":"presence","payload":{"presence":{"event":"sync"}}}`)
+	}
+	ann.send(`{"type":"presence","channel":"room","event":"track","payload":{"key":"ann","state":{"a":1}}}`)
+	ben.expect(`{"type":"presence","payload":{"presence":{"event":"join","key":"ann"}}}`)
+	ben.expect(`{"type":"presence","payload":{"presence":{"event":"sync"}}}`)
+	ben.send(`{"type":"presence","channel":"room","event":"untrack","payload":{"key":"ann"}}`)
+	ben.send(`{"type":"unsubscribe","channel":"room"}`)
+	ben.expect(`{"type":"ack","channel":"room","payload":{"unsubscribed":true}}`)
+	// Ann hears on, and is there.
+	ben.send(`{"type":"subscribe","channel":"room"}`)
+	ben.expect(`{"type":"presence","payload":{"presence":{"event":"sync","currentPresences":{"ann":[{"a":1}]}}}}`)
+	// The same id of another publisher is another message.
+	for _, s := range []*socket{ann, ben} {
+		s.send(`{"type":"broadcast","channel":"room","event":"e","payload":1,"messageId":"m"}`)
+		s.expect(`{"type":"broadcast","payload":{"broadcast":{"payload":1}}}`)
+	}
+	ann.expect(`{"type":"broadcast","payload":{"broadcast":{"payload":1}}}`)
+}

@@ -139,6 +139,14 @@ func (s *Server) watchFigures() error {
 	}); err != nil {
 		return err
 	}
+	if s.redis != nil {
+		if err := s.metrics.WatchRedis(func() metrics.Redis {
+			r := s.redis.Stats()
+			return metrics.Redis{Calls: float64(r.Calls), Failed: float64(r.Failed)}
+		}); err != nil {
+			return err
+		}
+	}
 	if s.source.managed != nil {
 		return s.metrics.Gauge("fluxbase_postgres_restarts", "How often the managed PostgreSQL died and was started again.",
 			func() float64 { return float64(s.source.managed.Restarts()) })

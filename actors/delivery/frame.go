@@ -1,6 +1,9 @@
 package delivery
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Frame is a run of complete wire frames of one dialect, encoded once and shared
 // by every receiver. Nobody changes the bytes after it was made.
@@ -16,6 +19,9 @@ type Frame struct {
 	// Reliable frames (table changes) are paced by their producer's Window and
 	// never counted against the connection's own queue; the others are.
 	Reliable bool
+
+	pack   sync.Once
+	packed []byte
 
 	pending   atomic.Int64
 	receivers int64
@@ -35,6 +41,13 @@ func (f *Frame) Track(w *Window, receivers int) {
 	w.charge(f)
 }
 
+// Packed are the bytes in another form, made by the first receiver that wants it
+// and shared like Bytes. All callers give the same function.
+func (f *Frame) Packed(pack func([]byte) []byte) []byte {
+	f.pack.Do(func() { f.packed = pack(f.Bytes) })
+	return f.packed
+}
+
 // Tracked tells whether a window bounds the frame.
 func (f *Frame) Tracked() bool { return f.window != nil }
 
@@ -46,7 +59,7 @@ func (f *Frame) Done() {
 	if f.Reliable {
 		// The end of a ring, and frames that are done before older ones, would
 		// keep them.
-		f.Bytes = nil
+		f.Bytes, f.packed = nil, nil
 	}
 	f.window.release(f)
 }

@@ -31,6 +31,15 @@ type backlog struct {
 	// messages their messages; own are those bytes that nobody else bounds.
 	loose, messages, own int
 	last                 []byte // to be sent behind the entries
+	packed               bool   // frames are sent compressed
+}
+
+// bytes are what is sent of a frame.
+func (b *backlog) bytes(f *delivery.Frame) []byte {
+	if b.packed {
+		return f.Packed(deflate)
+	}
+	return f.Bytes
 }
 
 func (b *backlog) empty() bool { return b.head == len(b.entries) && len(b.last) == 0 }
@@ -120,7 +129,7 @@ func (b *backlog) gather(buffer []byte) []byte {
 	chunk, joined := []byte(nil), 0
 	skip := b.offset
 	add := func(f *delivery.Frame) bool {
-		rest := f.Bytes[skip:]
+		rest := b.bytes(f)[skip:]
 		skip = 0
 		switch {
 		case joined == 0:
@@ -166,7 +175,7 @@ func (b *backlog) consume(n int) {
 	for b.head < len(b.entries) {
 		e := &b.entries[b.head]
 		f := e.first()
-		rest := len(f.Bytes) - b.offset
+		rest := len(b.bytes(f)) - b.offset
 		if n < rest {
 			b.offset += n
 			return
@@ -206,14 +215,16 @@ func (b *backlog) drop() {
 	var rest []byte
 	if b.offset > 0 {
 		begun = b.entries[b.head].first()
-		rest = begun.Bytes[b.offset:]
+		rest = b.bytes(begun)[b.offset:]
 	}
 	for b.head < len(b.entries) {
 		e := &b.entries[b.head]
 		b.shift(e, e.first())
 	}
-	*b = backlog{last: b.last}
+	*b = backlog{last: b.last, packed: b.packed}
 	if begun != nil {
-		b.add(&delivery.Frame{Bytes: rest}, true)
+		f := &delivery.Frame{Bytes: rest}
+		f.Packed(func(b []byte) []byte { return b }) // not again
+		b.add(f, true)
 	}
 }

@@ -40,9 +40,12 @@ type sink interface {
 // memory only while a frame or a fragmented message is incomplete.
 type decoder struct {
 	limit   int    // bytes of one message
+	deflate bool   // messages may be compressed
 	rest    []byte // of an incomplete frame
 	message []byte // fragments so far
 	opcode  byte   // of the fragmented message; 0 when there is none
+	packed  bool   // the fragmented message is compressed
+	valid   int    // bytes of the fragmented text that were found to be UTF-8
 	done    bool   // the peer's close frame was seen: the rest is ignored
 }
 
@@ -113,14 +116,18 @@ func (d *decoder) frame(b []byte, s sink) (int, error) {
 	}
 	payload := b[head+4 : total]
 	unmask(payload, [4]byte(b[head:]))
-	return total, d.dispatch(b[0]&0xf, b[0]&0x80 != 0, payload, s)
+	return total, d.dispatch(b[0], payload, s)
 }
 
 // check refuses what the first two bytes of a frame may not say.
 func (d *decoder) check(first, second byte) error {
 	opcode, final := first&0xf, first&0x80 != 0
+	reserved := byte(0x70)
+	if d.deflate && (opcode == opText || opcode == opBinary) {
+		reserved &^= rsv1
+	}
 	switch {
-	case first&0x70 != 0:
+	case first&reserved != 0:
 		return &protocolError{closeProtocol, "reserved bit set"}
 	case second&0x80 == 0:
 		return &protocolError{closeProtocol, "frame not masked"}
@@ -147,7 +154,8 @@ func (d *decoder) check(first, second byte) error {
 	return nil
 }
 
-func (d *decoder) dispatch(opcode byte, final bool, payload []byte, s sink) error {
+func (d *decoder) dispatch(first byte, payload []byte, s sink) error {
+	opcode, final, packed := first&0xf, first&0x80 != 0, first&rsv1 != 0
 	switch opcode {
 	case opPing:
 		s.ping(payload)
@@ -160,21 +168,48 @@ func (d *decoder) dispatch(opcode byte, final bool, payload []byte, s sink) erro
 	case opContinuation:
 		d.message = append(d.message, payload...)
 		if !final {
-			return nil
+			return d.plausible()
 		}
-		opcode, payload = d.opcode, d.message
-		d.opcode, d.message = 0, nil
+		opcode, packed, payload = d.opcode, d.packed, d.message
+		d.opcode, d.packed, d.valid, d.message = 0, false, 0, nil
 	default:
 		if !final {
-			d.opcode = opcode
+			d.opcode, d.packed = opcode, packed
 			d.message = append([]byte(nil), payload...)
-			return nil
+			return d.plausible()
+		}
+	}
+	if packed {
+		var err error
+		if payload, err = inflate(payload, d.limit); err != nil {
+			return err
 		}
 	}
 	if opcode == opText && !utf8.Valid(payload) {
 		return &protocolError{closeInvalidText, "text is not UTF-8"}
 	}
 	s.message(opcode, payload)
+	return nil
+}
+
+// plausible fails as soon as a fragmented text cannot become UTF-8 any more
+// (§8.1). Its last character may be incomplete.
+func (d *decoder) plausible() error {
+	if d.opcode != opText || d.packed {
+		return nil
+	}
+	rest := d.message[d.valid:]
+	for len(rest) > 0 {
+		if !utf8.FullRune(rest) {
+			return nil
+		}
+		r, size := utf8.DecodeRune(rest)
+		if r == utf8.RuneError && size == 1 {
+			return &protocolError{closeInvalidText, "text is not UTF-8"}
+		}
+		d.valid += size
+		rest = rest[size:]
+	}
 	return nil
 }
 

@@ -17,6 +17,9 @@ const (
 	opPong         = 0xA
 )
 
+// rsv1 marks the first frame of a compressed message (RFC 7692 §6).
+const rsv1 = 0x40
+
 // maxHeader is the longest header of a frame that a server sends.
 const maxHeader = 10
 

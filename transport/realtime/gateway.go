@@ -50,6 +50,8 @@ type Options struct {
 	// default 15 s. A peer that sends nothing, not even a pong, for PongTimeout
 	// (default 60 s) is gone.
 	PingEvery, PongTimeout time.Duration
+	// Compression offers permessage-deflate (RFC 7692) to clients that ask for it.
+	Compression bool
 	// MessageBytes bounds a client's message; default 512 KB.
 	MessageBytes int
 	// Limits bound how fast clients may send. What is beyond is refused.
@@ -181,6 +183,7 @@ type peer struct {
 	services   connection.Services
 	remote, ip string
 	parser     parser
+	deflate    bool // messages are compressed
 }
 
 // serve runs a socket whose handshake is done. early is what the client sent
@@ -188,10 +191,11 @@ type peer struct {
 func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 	l := g.loops[g.next.Add(1)%uint32(len(g.loops))]
 	k := &socket{
-		gateway: g, parser: p.parser, tenant: p.tenant, decoder: decoder{limit: g.o.MessageBytes},
+		gateway: g, parser: p.parser, tenant: p.tenant, decoder: decoder{limit: g.o.MessageBytes, deflate: p.deflate},
 		client: budget.Client{Tenant: p.caller.Tenant, User: p.caller.UserID, IP: p.ip},
 	}
 	k.out = outbox{wire: &k.link, writer: l.writer, limits: &g.limits, closer: p.parser}
+	k.out.waiting.packed = p.deflate
 	if l.poller == nil || l.poller.adopt(conn, k) != nil {
 		k.conn = conn
 		k.out.wire = &plain{conn: conn, out: &k.out}

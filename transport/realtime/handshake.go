@@ -44,5 +44,9 @@ func (g *Gateway) upgrade(r *route.Request, key string, p peer) {
 	r.SetHeader("Upgrade", "websocket")
 	r.SetHeader("Connection", "Upgrade")
 	r.SetHeader("Sec-WebSocket-Accept", acceptKey(key))
+	if g.o.Compression && offersDeflate(r.Header("Sec-WebSocket-Extensions")) {
+		p.deflate = true
+		r.SetHeader("Sec-WebSocket-Extensions", acceptDeflate)
+	}
 	r.Hijack(func(conn net.Conn, leftover []byte) { g.serve(conn, leftover, p) })
 }

@@ -22,6 +22,8 @@ type Realtime struct {
 	// WriteTimeout is how long a socket may accept no byte while something waits.
 	WriteTimeout  time.Duration `key:"write_timeout" default:"10s"`
 	MaxFrameBytes Bytes         `key:"max_frame_bytes" default:"512KB"`
+	// Compression compresses messages of clients that ask for it (permessage-deflate).
+	Compression bool `key:"compression" default:"false"`
 	// RingBytes bounds the encoded changes kept per table and identity group.
 	RingBytes Bytes `key:"ring_bytes" default:"64MB"`
 	// MaxImageBytes is the largest row that is logged whole.

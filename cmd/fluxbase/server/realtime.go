@@ -70,6 +70,7 @@ func (s *Server) openSockets(context.Context) error {
 		WriteTimeout:  c.WriteTimeout,
 		PingEvery:     c.Limits.HeartbeatInterval / 2,
 		PongTimeout:   c.Limits.HeartbeatTimeout,
+		Compression:   c.Compression,
 		MessageBytes:  int(c.MaxFrameBytes),
 		Limits:        clientRates(c.Limits),
 		Logger:        s.options.Logger,

@@ -118,7 +118,12 @@ func (s *supabase) run(t *testing.T, scenario, version string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "testdata/supabase.mjs", scenario)
+	const script = "testdata/supabase.mjs"
+	// Opened here, so that go test knows that its result depends on it.
+	if _, err := os.Stat(script); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, "node", script, scenario)
 	cmd.Env = append(s.environment[:len(s.environment):len(s.environment)], "VSN="+version, "SHORT="+brief(t, s.ann.AccessToken, 3*time.Second))
 	var problems bytes.Buffer
 	cmd.Stderr = &problems

@@ -194,7 +194,7 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 		gateway: g, parser: p.parser, tenant: p.tenant, decoder: decoder{limit: g.o.MessageBytes, deflate: p.deflate},
 		client: budget.Client{Tenant: p.caller.Tenant, User: p.caller.UserID, IP: p.ip},
 	}
-	k.out = outbox{wire: &k.link, writer: l.writer, limits: &g.limits, closer: p.parser}
+	k.out = outbox{wire: &k.link, lane: l.writer.lane(p.caller.Tenant), limits: &g.limits, closer: p.parser}
 	k.out.waiting.packed = p.deflate
 	if l.poller == nil || l.poller.adopt(conn, k) != nil {
 		k.conn = conn

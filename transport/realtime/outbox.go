@@ -49,7 +49,7 @@ type wire interface {
 // against their producer then.
 type outbox struct {
 	wire   wire
-	writer *writer
+	lane   *lane
 	limits *outboxLimits
 	closer interface { // the dialect
 		Closing(code int, reason string) []byte
@@ -184,7 +184,7 @@ func (o *outbox) drop() {
 func (o *outbox) schedule() {
 	if !o.scheduled && !o.congested && !o.closed {
 		o.scheduled = true
-		o.writer.ready(o)
+		o.lane.ready(o)
 	}
 }
 

@@ -46,7 +46,7 @@ func newPipe(t *testing.T, limits outboxLimits, wrap func(net.Conn) net.Conn) pi
 	g := &Gateway{limits: limits, wheel: startWheel(time.Minute)}
 	k := &socket{gateway: g, decoder: decoder{limit: 1 << 20}}
 	w := startWriter()
-	k.out = outbox{wire: &k.link, writer: w, limits: &g.limits, closer: webSocket{}}
+	k.out = outbox{wire: &k.link, lane: w.lane("t"), limits: &g.limits, closer: webSocket{}}
 	reader, err := startPoller()
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		t.Fatal(err)
@@ -225,9 +225,9 @@ func TestOutboxSlowButAlive(t *testing.T) {
 // TestOutboxOneStuckDelaysNobody: a full socket does not hold up its writer loop.
 func TestOutboxOneStuckDelaysNobody(t *testing.T) {
 	stuck := newPipe(t, roomy, raw)
-	w := stuck.out.writer
+	l := stuck.out.lane
 	other := newPipe(t, roomy, raw)
-	other.out.writer = w
+	other.out.lane = l
 	for i := range 1000 {
 		stuck.out.Push(numberedFrame(i, 8192, true))
 	}

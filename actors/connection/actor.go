@@ -201,7 +201,7 @@ func (a *actor) subscriber(codec delivery.Codec) delivery.Subscriber {
 func (a *actor) tableSubscription(id string, t SubscribeTable) TableSubscription {
 	return TableSubscription{
 		ID: id, Subscriber: a.subscriber(nil), Schema: t.Schema, Table: t.Table,
-		Event: t.Event, Condition: t.Condition, Columns: t.Columns, Cursor: t.Cursor, Snapshot: t.Snapshot,
+		Event: t.Event, Filter: t.Filter, Condition: t.Condition, Columns: t.Columns, Cursor: t.Cursor, Snapshot: t.Snapshot,
 	}
 }
 

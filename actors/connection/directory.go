@@ -57,6 +57,21 @@ type Listed struct {
 	Connections []Connection
 }
 
+// Find asks for the connections of a tenant's user, or for the one of the ID, oldest
+// first and at most Limit; the answer is []Found.
+type Find struct {
+	Tenant     string
+	UserID, ID string
+	Limit      int
+}
+
+// Found is a connection with its actor and on whose behalf it acts.
+type Found struct {
+	Connection
+	Ref    kernel.Ref
+	Caller caller.Caller
+}
+
 // Count asks for the Totals of a tenant, of all tenants when it is empty.
 type Count struct{ Tenant string }
 
@@ -131,7 +146,7 @@ func DirectoryProps(o DirectoryOptions) kernel.Props {
 	}
 }
 
-// Receive handles Open, List, ListCuts, Count, Recheck and Drain.
+// Receive handles Open, List, Find, ListCuts, Count, Recheck and Drain.
 func (d *Directory) Receive(c *kernel.Context, msg any) {
 	switch m := msg.(type) {
 	case Open:
@@ -151,6 +166,8 @@ func (d *Directory) Receive(c *kernel.Context, msg any) {
 		d.closed(m.Ref)
 	case List:
 		c.Reply(d.list(m))
+	case Find:
+		c.Reply(d.find(m))
 	case Count:
 		c.Reply(d.totals(m.Tenant))
 	case Recheck:
@@ -236,6 +253,19 @@ func (d *Directory) end(ref kernel.Ref, e End) {
 
 func (d *Directory) cut(m cutSlow) {
 	d.cuts.add(Cut{Connection: m.seat.Connection, At: time.Now().UTC(), Reason: m.reason})
+}
+
+func (d *Directory) find(m Find) []Found {
+	found := []Found{}
+	for _, r := range d.ordered {
+		if len(found) == m.Limit {
+			break
+		}
+		if r != nil && r.Tenant == m.Tenant && matchesOrAny(m.UserID, r.UserID) && matchesOrAny(m.ID, r.ID) {
+			found = append(found, Found{Connection: r.Connection, Ref: r.ref, Caller: r.caller})
+		}
+	}
+	return found
 }
 
 func (d *Directory) closed(ref kernel.Ref) {

@@ -30,8 +30,10 @@ type TableSubscription struct {
 	Subscriber    delivery.Subscriber
 	Schema, Table string
 	Event         string
-	Condition     query.Condition
-	Columns       []string // to be checked; nil for all
+	// Filter and Condition are those of SubscribeTable.
+	Filter    string
+	Condition query.Condition
+	Columns   []string // to be checked; nil for all
 	// Cursor and Snapshot are those of SubscribeTable.
 	Cursor   string
 	Snapshot *delivery.SnapshotRequest

@@ -158,6 +158,7 @@ const (
 type child struct {
 	ref         kernel.Ref
 	outstanding int
+	identities  int
 }
 
 // Receive implements kernel.Actor.
@@ -211,7 +212,9 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 		f.pressing = false
 		f.press(c)
 	case table.Delivered:
-		f.delivered(c, m.Table)
+		f.delivered(c, m)
+	case ListFollowed:
+		c.Reply(f.registry.followed(m))
 	case GetStats:
 		c.Reply(f.stats())
 	}
@@ -351,8 +354,12 @@ func (f *feed) close() {
 }
 
 func (f *feed) stats() Stats {
+	identities := 0
+	for _, t := range f.tables {
+		identities += t.identities
+	}
 	return Stats{
 		Tables: len(f.tables), Subscriptions: f.registry.count, Subscribers: len(f.registry.subscribers),
-		WindowBytes: f.window.Used(), Reads: f.reads, Entries: f.entries, Lag: f.lag, Listening: f.listening,
+		WindowBytes: f.window.Used(), Reads: f.reads, Entries: f.entries, Lag: f.lag, Listening: f.listening, Identities: identities,
 	}
 }

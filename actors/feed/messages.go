@@ -92,6 +92,26 @@ type (
 	ListenerDown struct{}
 )
 
+// ListFollowed asks which subscriptions to a table some subscribers have; the answer
+// is []Followed.
+type ListFollowed struct {
+	Subscribers   []kernel.Ref
+	Schema, Table string
+}
+
+// Followed is one subscription.
+type Followed struct {
+	Subscriber kernel.Ref
+	ID         string
+	// Event is INSERT, UPDATE, DELETE or *; Filter is the text of the filter and
+	// Condition what it says, empty and nil for none.
+	Event, Filter string
+	Condition     query.Condition
+	// Live tells that it gets changes as they come, and does not read what it
+	// missed or wait for its rows.
+	Live bool
+}
+
 // GetStats asks for Stats.
 type GetStats struct{}
 
@@ -110,6 +130,8 @@ type Stats struct {
 	Lag time.Duration
 	// Listening tells whether bells are heard.
 	Listening bool
+	// Identities are the callers that the tables tell apart by what they see.
+	Identities int
 }
 
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("fluxbase:subscription"))

@@ -188,11 +188,13 @@ func (f *feed) deliver(c *kernel.Context, id int32, d table.Deliver) {
 	f.outstanding++
 }
 
-func (f *feed) delivered(c *kernel.Context, id int32) {
+func (f *feed) delivered(c *kernel.Context, m table.Delivered) {
+	id := m.Table
 	t := f.tables[id]
 	if t == nil || t.outstanding == 0 {
 		return
 	}
+	t.identities = m.Identities
 	t.outstanding--
 	f.outstanding--
 	f.dropIfUnused(c, id)

@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	"fluxbase/actors/kernel"
+	"fluxbase/actors/table"
 	"fluxbase/persistence/changelog"
 )
 
-// The messages about the registry of tables. Tables are of the schema and name
+// The messages about the registry of tables, beside table.Explain, which asks for a
+// table.Explanation. Tables are of the schema and name
 // given; the answers are faults where they say no.
 type (
 	// EnableTable begins to log a table, or changes what is logged of it; without
@@ -39,6 +41,7 @@ type Registry interface {
 	Disable(ctx context.Context, schema, table string) error
 	Get(ctx context.Context, schema, table string) (changelog.Status, error)
 	List(ctx context.Context, disabled bool) ([]changelog.Status, error)
+	table.Examiner
 }
 
 // Registrar is the worker that keeps the registry. It has no state: one value
@@ -60,6 +63,8 @@ func (r Registrar) Handle(ctx context.Context, msg any) (any, error) {
 		return nil, r.Registry.Disable(ctx, m.Schema, m.Table)
 	case GetTable:
 		return r.Registry.Get(ctx, m.Schema, m.Table)
+	case table.Explain:
+		return m.Find(ctx, r.Registry)
 	case ListTables:
 		return r.Registry.List(ctx, m.Disabled)
 	}

@@ -140,6 +140,19 @@ func (r *registry) all() []*subscription {
 	return list
 }
 
+// followed lists the subscriptions of some subscribers to a table.
+func (r *registry) followed(m ListFollowed) []Followed {
+	list := []Followed{}
+	for _, ref := range m.Subscribers {
+		for _, s := range r.subscribers[ref] {
+			if s.schema == m.Schema && s.table == m.Table {
+				list = append(list, Followed{Subscriber: ref, ID: s.shown(), Event: s.event, Filter: s.filterText, Condition: s.filter, Live: s.replay == (kernel.Ref{})})
+			}
+		}
+	}
+	return list
+}
+
 // each calls do for the subscriptions to a table, which do may remove.
 func (r *registry) each(table int32, do func(*subscription)) {
 	for _, all := range r.subscribers {

@@ -193,7 +193,7 @@ func (a *actor) send(p parcel) {
 }
 
 func (a *actor) done(c *kernel.Context) {
-	if err := a.options.Feed.Tell(Delivered{Table: a.options.ID}); err != nil && err != kernel.ErrStopped {
+	if err := a.options.Feed.Tell(Delivered{Table: a.options.ID, Identities: len(a.follow.askers)}); err != nil && err != kernel.ErrStopped {
 		// The feed counts deliveries: without this it would wait for ever.
 		c.Logger().Error("the feed does not hear", "error", err)
 		c.Stop()

@@ -91,7 +91,11 @@ type Deliver struct {
 
 // Delivered is told to Options.Feed when a Deliver is done: its frames are with
 // the connections.
-type Delivered struct{ Table int32 }
+type Delivered struct {
+	Table int32
+	// Identities is the number of callers that are told apart by what they see.
+	Identities int
+}
 
 // TellPosition tells the subscriptions that got nothing since the last TellPosition
 // how far the log was read, so that their cursors do not grow old. Signature is the

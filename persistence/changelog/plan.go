@@ -95,6 +95,9 @@ type Policy struct {
 	Roles []caller.DatabaseRole `json:"roles"`
 }
 
+// binds tells whether the policy is for a role.
+func (p Policy) binds(role caller.DatabaseRole) bool { return slices.Contains(p.Roles, role) }
+
 // Rights are what a role may do with a table.
 type Rights struct {
 	Usage bool `json:"usage"`
@@ -166,7 +169,7 @@ func (t *Table) view(role caller.DatabaseRole) *View {
 	}
 	var permissive, restrictive []string
 	for _, p := range t.Policies {
-		if !slices.Contains(p.Roles, role) {
+		if !p.binds(role) {
 			continue
 		}
 		if p.Permissive {

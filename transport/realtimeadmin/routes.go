@@ -1,6 +1,7 @@
-// Package realtimeadmin lets administrators say which tables are followed: it
-// turns requests under /admin/realtime/tables into the registry's messages of
-// actors/feed.
+// Package realtimeadmin lets administrators say which tables are followed, and ask
+// why somebody gets a change or does not: it turns requests under
+// /admin/realtime/tables and /realtime/explain into messages of actors/feed,
+// actors/table and actors/connection.
 package realtimeadmin
 
 import (
@@ -8,6 +9,7 @@ import (
 
 	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
+	"fluxbase/actors/table"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/fault"
@@ -16,13 +18,16 @@ import (
 
 const base = "/api/v1/admin/realtime/tables"
 
-// Routes are the routes of this package.
-func Routes() []route.Route {
+// Routes are the routes of this package. directory is the node's
+// connection.Directory.
+func Routes(directory kernel.Target) []route.Route {
+	administrators := route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin)
 	entry := func(method, path string, message any, handle func(*route.Request) error) route.Route {
-		return route.Route{Method: method, Path: base + path, Access: route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin),
-			BodyLimit: route.LimitRealtime, Message: message, Handle: handle}
+		return route.Route{Method: method, Path: base + path, Access: administrators, BodyLimit: route.LimitRealtime, Message: message, Handle: handle}
 	}
 	return []route.Route{
+		{Method: "POST", Path: "/api/v1/realtime/explain", Access: administrators, BodyLimit: route.LimitRealtime, Message: table.Explain{},
+			Handle: explainer{directory}.explain},
 		entry("POST", "", feed.EnableTable{}, enable),
 		entry("GET", "", feed.ListTables{}, list),
 		entry("GET", "/{schema}/{table}", feed.GetTable{}, get),

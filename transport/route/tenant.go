@@ -16,6 +16,8 @@ type Tenant struct {
 	// Registrar is the pool that answers what actors/feed is asked about the
 	// registry of tables.
 	Registrar kernel.Target
+	// Feed is the actor of actors/feed.
+	Feed kernel.Target
 	// Catalog is what the tenant's database has to offer.
 	Catalog *catalog.Catalog
 }

@@ -51,6 +51,7 @@ func (s *Server) openFeed(ctx context.Context, p *tenantParts, database *db.Data
 		Log: log, Cursors: cursors, RingBytes: int64(c.RingBytes), Logger: s.options.Logger,
 		Snapshot: changelog.RowLimit{Rows: int64(c.SnapshotMaxRows), Bytes: int(c.SnapshotMaxBytes)},
 	}))
+	p.route.Feed = p.feed
 	return err
 }
 
@@ -76,7 +77,7 @@ func (follower) ID(s connection.TableSubscription, ordinal int) string {
 // Subscribe implements connection.Tables.
 func (f follower) Subscribe(ctx context.Context, s connection.TableSubscription) (connection.Beginning, error) {
 	begun, err := kernel.Ask[feed.Subscribed](ctx, f.feed, feed.Subscribe{
-		Subscriber: s.Subscriber, SubscriptionID: s.ID, Schema: s.Schema, Table: s.Table, Event: s.Event, Filter: s.Condition, Columns: s.Columns,
+		Subscriber: s.Subscriber, SubscriptionID: s.ID, Schema: s.Schema, Table: s.Table, Event: s.Event, Filter: s.Condition, FilterText: s.Filter, Columns: s.Columns,
 		Cursor: s.Cursor, Snapshot: s.Snapshot, Again: s.Again,
 	})
 	return connection.Beginning{Cursor: begun.Cursor, Snapshot: begun.Snapshot, Waits: begun.Waits}, err

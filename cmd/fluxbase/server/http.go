@@ -88,7 +88,7 @@ func (s *Server) routes() []route.Route {
 		}),
 		admin.Routes(s.operators),
 		tables.Routes(),
-		realtimeadmin.Routes(),
+		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),
 	} {

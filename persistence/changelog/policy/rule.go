@@ -103,6 +103,22 @@ func (p *Predicate) Holds(row Row) bool {
 	return true
 }
 
+// Truth is the predicate of a row; not known where PostgreSQL says NULL.
+func (p *Predicate) Truth(row Row) (holds, known bool) {
+	conditions := make(all, len(p.parts))
+	for i := range p.parts {
+		conditions[i] = bound(p.parts[i])
+	}
+	v := conditions.truth(row, nil)
+	return v.isTrue(), v.set
+}
+
+// bound is a condition that brings its slots.
+type bound part
+
+func (b bound) truth(row Row, _ []datum) Value { return b.condition.truth(row, b.slots) }
+func (b bound) needs([]datum) need             { return b.condition.needs(b.slots) }
+
 func (p *Predicate) needs() need {
 	best := anyRow
 	for i := range p.parts {

@@ -28,6 +28,8 @@ var additions = []string{
 	"GET /api/v1/admin/realtime/tables/{schema}/{table}",
 	"PATCH /api/v1/admin/realtime/tables/{schema}/{table}",
 	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
+	// Why somebody gets a change or does not.
+	"POST /api/v1/realtime/explain",
 	// The doors of supabase-js.
 	"GET /realtime/v1/websocket",
 	"POST /realtime/v1/api/broadcast",

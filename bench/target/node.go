@@ -40,6 +40,27 @@ func (t *Target) Kill(n *Node) error {
 	return nil
 }
 
+// Ended tells whether the node's process has ended.
+func (n *Node) Ended() bool {
+	select {
+	case <-n.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Restart starts a node that has ended on the folder and the address that it had,
+// and waits until it is ready.
+func (t *Target) Restart(ctx context.Context, n *Node) error {
+	command := exec.Command(n.command.Path, n.command.Args[1:]...)
+	command.Env = n.command.Env
+	if err := n.run(command); err != nil {
+		return err
+	}
+	return n.ready(ctx)
+}
+
 // Close stops what was started and removes its data; a server that ran already
 // is left alone.
 func (t *Target) Close() error {
@@ -95,26 +116,45 @@ func (t *Target) startNode(ctx context.Context, folder string) (*Node, error) {
 		command.Env = append(command.Env, "FLUXBASE_DATABASE_URL="+t.DatabaseURL)
 	}
 	command.Env = append(command.Env, t.options.Environment...)
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
+	n := &Node{log: log, URL: "http://" + host, Host: host}
+	if err := n.run(command); err != nil {
 		return nil, err
 	}
-	n := &Node{PID: command.Process.Pid, command: command, log: log, URL: "http://" + host, Host: host, ended: make(chan struct{})}
-	go func() {
-		// How it ended is in its log.
-		_ = command.Wait()
-		close(n.ended)
-	}()
 	t.Nodes = append(t.Nodes, n)
-	if err := waitReady(ctx, n); err != nil {
-		output, _ := os.ReadFile(log.Name())
-		return nil, fmt.Errorf("node did not become ready: %w\n%s", err, output)
+	if err := n.ready(ctx); err != nil {
+		return nil, err
 	}
 	if len(t.Nodes) > 1 {
 		return n, nil
 	}
 	t.Nodes = nil
 	return n, t.readKeys(ctx, folder, n)
+}
+
+// run starts the node's process.
+func (n *Node) run(command *exec.Cmd) error {
+	command.Stdout, command.Stderr = n.log, n.log
+	if err := command.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	n.PID, n.command, n.ended = command.Process.Pid, command, ended
+	go func() {
+		// How it ended is in its log.
+		_ = command.Wait()
+		close(ended)
+	}()
+	return nil
+}
+
+// ready waits until the node answers, and gives its log when it does not.
+func (n *Node) ready(ctx context.Context) error {
+	err := waitReady(ctx, n)
+	if err == nil {
+		return nil
+	}
+	output, _ := os.ReadFile(n.log.Name())
+	return fmt.Errorf("node did not become ready: %w\n%s", err, output)
 }
 
 func (t *Target) readKeys(ctx context.Context, folder string, n *Node) error {

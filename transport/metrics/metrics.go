@@ -65,7 +65,11 @@ func (m *Metrics) WatchRealtime(read func() Realtime) error {
 
 // ChangeLog are the figures of the logs of table changes together; ages and lags
 // are the greatest.
-type ChangeLog struct{ Bytes, OldestAge, SlotsEmptied, ReadLag, WaitingBytes float64 }
+type ChangeLog struct {
+	Bytes, OldestAge, SlotsEmptied, ReadLag, WaitingBytes float64
+
+	Identities, VerdictsInMemory, VerdictsInSQL, VerdictLookups float64
+}
 
 // WatchChangeLog measures the logs of table changes. read must not block for long.
 func (m *Metrics) WatchChangeLog(read func() ChangeLog) error {
@@ -75,6 +79,10 @@ func (m *Metrics) WatchChangeLog(read func() ChangeLog) error {
 		{"fluxbase_change_log_slots_emptied", "How often a sixteenth of the log was emptied, by any node.", func(c ChangeLog) float64 { return c.SlotsEmptied }},
 		{"fluxbase_change_log_read_lag_seconds", "Age of the changes that this node read last, when it read them.", func(c ChangeLog) float64 { return c.ReadLag }},
 		{"fluxbase_change_log_waiting_bytes", "Changes that were read here and are not written to every socket yet.", func(c ChangeLog) float64 { return c.WaitingBytes }},
+		{"fluxbase_change_log_identities", "Followers of tables that are told apart by what they see.", func(c ChangeLog) float64 { return c.Identities }},
+		{"fluxbase_change_log_verdicts_in_memory", "How often it was decided in memory whether an identity sees a row.", func(c ChangeLog) float64 { return c.VerdictsInMemory }},
+		{"fluxbase_change_log_verdicts_in_sql", "How often PostgreSQL decided it.", func(c ChangeLog) float64 { return c.VerdictsInSQL }},
+		{"fluxbase_change_log_verdict_lookups", "Subscriptions that were looked at for the verdicts in memory.", func(c ChangeLog) float64 { return c.VerdictLookups }},
 	}, read)
 }
 

@@ -72,6 +72,14 @@ type ChangeLog struct {
 	ReadLag float64 `json:"read_lag_seconds"`
 	// WaitingBytes are read, and not written to every socket yet.
 	WaitingBytes int64 `json:"waiting_bytes"`
+	// Identities are the followers of tables that are told apart by what they see.
+	Identities int `json:"identities"`
+	// VerdictsInMemory and VerdictsInSQL count how often it was decided whether an
+	// identity sees a row's image; VerdictLookups the subscriptions that were looked
+	// at for those in memory, the others being passed over by the row's values.
+	VerdictsInMemory uint64 `json:"verdicts_in_memory"`
+	VerdictsInSQL    uint64 `json:"verdicts_in_sql"`
+	VerdictLookups   uint64 `json:"verdict_lookups"`
 }
 
 // Cluster are a node's figures of the cluster, for the instance only.

@@ -98,6 +98,11 @@ func (s *Server) logFigures(ctx context.Context, of string) (monitoring.ChangeLo
 		sum.SlotsEmptied += e.Emptied
 		sum.ReadLag = max(sum.ReadLag, f.Lag.Seconds())
 		sum.WaitingBytes += f.WindowBytes
+		v := t.Parts.log.Verdicts()
+		sum.Identities += f.Identities
+		sum.VerdictsInMemory += v.Memory
+		sum.VerdictsInSQL += v.SQL
+		sum.VerdictLookups += v.Looked
 		return true
 	})
 	return sum, failed
@@ -134,7 +139,8 @@ func (s *Server) watchFigures() error {
 		}
 		return metrics.ChangeLog{
 			Bytes: float64(l.Bytes), OldestAge: l.OldestAge, SlotsEmptied: float64(l.SlotsEmptied),
-			ReadLag: l.ReadLag, WaitingBytes: float64(l.WaitingBytes),
+			ReadLag: l.ReadLag, WaitingBytes: float64(l.WaitingBytes), Identities: float64(l.Identities),
+			VerdictsInMemory: float64(l.VerdictsInMemory), VerdictsInSQL: float64(l.VerdictsInSQL), VerdictLookups: float64(l.VerdictLookups),
 		}
 	}); err != nil {
 		return err

@@ -86,11 +86,11 @@ func (h *home) Receive(c *kernel.Context, msg any) {
 func (h *home) tick(c *kernel.Context) {
 	unused := h.order.expire(time.Now())
 	switch {
-	case h.store != nil && (h.store.busy() || !h.store.claimed()):
+	case h.store != nil && h.store.busy():
 	case unused:
 		c.Stop()
 		return
-	case h.store != nil:
+	case h.store != nil && h.store.claimed():
 		h.renew(c)
 	}
 	c.After(homeTick, homeTicked{})

@@ -13,7 +13,14 @@ type order struct {
 	bytes   int
 	offsets map[string]uint64 // of the identities in history
 	nodes   map[string]*watcher
+	// heard: somebody asked, or published something that is kept nowhere else.
+	heard bool
 }
+
+// unheardAge is how long a home remembers messages of the database that nobody asked
+// for: as long as they may be published again. The database may write to a topic per
+// row, and most have no members.
+const unheardAge = 30 * time.Second
 
 type kept struct {
 	*message
@@ -41,6 +48,7 @@ func (o *order) publish(now time.Time, batch []*message) (offsets []uint64, fres
 			continue
 		}
 		o.offset++
+		o.heard = o.heard || m.ID == ""
 		offsets[i] = o.offset
 		o.offsets[m.Identity] = o.offset
 		o.history = append(o.history, kept{m, now})
@@ -54,6 +62,7 @@ func (o *order) publish(now time.Time, batch []*message) (offsets []uint64, fres
 // restore takes over what another home numbered.
 func (o *order) restore(offset uint64, history []kept) {
 	o.offset, o.history = offset, history
+	o.heard = o.heard || len(history) > 0
 	first := offset - uint64(len(history)) + 1
 	for i, k := range history {
 		o.bytes += k.size()
@@ -98,6 +107,7 @@ func (o *order) watch(node string, members uint64, until time.Time) {
 		delete(o.nodes, node)
 		return
 	}
+	o.heard = true
 	o.nodes[node] = &watcher{members: members, until: until}
 }
 
@@ -120,5 +130,9 @@ func (o *order) expire(now time.Time) (unused bool) {
 		}
 	}
 	o.forget(now)
-	return len(o.nodes) == 0 && (len(o.history) == 0 || now.Sub(o.history[len(o.history)-1].at) > o.limits.Age)
+	age := o.limits.Age
+	if !o.heard {
+		age = min(age, unheardAge)
+	}
+	return len(o.nodes) == 0 && (len(o.history) == 0 || now.Sub(o.history[len(o.history)-1].at) > age)
 }

@@ -117,3 +117,28 @@ func TestSequence(t *testing.T) {
 		t.Errorf("missing %d…%d %v", from, to, ok)
 	}
 }
+
+// A home of messages that the database keeps, and that nobody asked for, does not
+// stay for as long as its history would.
+func TestUnheardHomesEndSoon(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name string
+		do   func(o *order)
+		ends bool
+	}{
+		{"of the database", func(*order) {}, true},
+		{"of a client, too", func(o *order) { o.publish(now, []*message{{Identity: "c"}}) }, false},
+		{"somebody listened", func(o *order) { o.watch("n", 1, now); o.watch("n", 0, now) }, false},
+	} {
+		o := newOrder(1, HistoryLimits{Age: time.Hour})
+		o.publish(now, []*message{{Identity: "d", ID: "d"}})
+		test.do(o)
+		if o.expire(now.Add(unheardAge / 2)) {
+			t.Errorf("%s: ended at once", test.name)
+		}
+		if ends := o.expire(now.Add(2 * unheardAge)); ends != test.ends {
+			t.Errorf("%s: ended %v", test.name, ends)
+		}
+	}
+}

@@ -107,6 +107,7 @@ func (h *home) restore(k kernel.Kept) error {
 	h.order = newOrder(k.Epoch, h.limits)
 	h.order.nodes = watchers
 	h.order.restore(k.Offset, history)
+	h.order.forget(time.Now())
 	h.told = k.Offset
 	h.store.claim = k.Claim
 	return nil

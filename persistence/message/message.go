@@ -38,16 +38,34 @@ type Message struct {
 	Binary  []byte
 }
 
+// maxTrials is the number of questions to the policies at a time: clients that all
+// join at once leave connections to those who ask for rows.
+const maxTrials = 4
+
 // Store is the messages of one database. It is safe for concurrent use.
-type Store struct{ db *db.Database }
+type Store struct {
+	db     *db.Database
+	trials chan struct{}
+}
 
 // New gives the store of a database.
-func New(d *db.Database) *Store { return &Store{db: d} }
+func New(d *db.Database) *Store { return &Store{db: d, trials: make(chan struct{}, maxTrials)} }
+
+// try asks the policies when it is this question's turn.
+func (s *Store) try(ctx context.Context, c caller.Caller, question db.Statement) error {
+	select {
+	case s.trials <- struct{}{}:
+		defer func() { <-s.trials }()
+	case <-ctx.Done():
+		return db.Fault(ctx.Err())
+	}
+	return s.db.Run(ctx, c, question)
+}
 
 // Readable tries out the policies: rows of both extensions are written to the
 // topic and looked at as the caller; nothing of them stays.
 func (s *Store) Readable(ctx context.Context, c caller.Caller, topic string) (a Access, err error) {
-	err = s.db.Run(ctx, c, db.Statement{
+	err = s.try(ctx, c, db.Statement{
 		SQL: "SELECT broadcast, presence FROM realtime.may_read($1)", Args: []any{topic},
 		Read: func(rows pgx.Rows) error {
 			for rows.Next() {
@@ -63,7 +81,7 @@ func (s *Store) Readable(ctx context.Context, c caller.Caller, topic string) (a 
 
 // Writable tries out the policies: a row is written as the caller and undone.
 func (s *Store) Writable(ctx context.Context, c caller.Caller, topic string, e Extension) (may bool, err error) {
-	err = s.db.Run(ctx, c, db.Statement{
+	err = s.try(ctx, c, db.Statement{
 		SQL: "SELECT realtime.may_write($1, $2)", Args: []any{topic, string(e)},
 		Read: func(rows pgx.Rows) error {
 			for rows.Next() {

@@ -11,6 +11,7 @@ import (
 	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
 
@@ -37,6 +38,9 @@ func (h *hopper) connect(c caller.Caller) {
 		m.Snapshot = &delivery.SnapshotRequest{Order: []query.Order{{Path: query.Column("id")}}}
 	}
 	begun, err := h.ask(m)
+	for ; fault.CodeOf(err) == fault.ServiceUnavailable || fault.CodeOf(err) == fault.InternalError; begun, err = h.ask(m) {
+		time.Sleep(20 * time.Millisecond) // the database was away
+	}
 	if err != nil {
 		h.t.Errorf("%s: %v", h.where, err)
 		return
@@ -98,6 +102,13 @@ func TestClientsThatHopMissNothingAndSeeNothingTwice(t *testing.T) {
 			}
 		})
 	}
+	// The server's own connections are cut, whatever they are doing.
+	hopping.Go(func() {
+		for time.Now().Before(end) && !t.Failed() {
+			time.Sleep(900 * time.Millisecond)
+			f.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'fluxbase%'`)
+		}
+	})
 	hopping.Wait()
 	stop()
 	if _, err := long.Exec(f.ctx, "INSERT INTO a VALUES (1000, NULL, 'red', 0, NULL); COMMIT"); err != nil {

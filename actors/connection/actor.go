@@ -14,7 +14,7 @@ import (
 )
 
 // subscribeTimeout bounds how long a table subscription may take to become live.
-const subscribeTimeout = 15 * time.Second
+const subscribeTimeout = time.Minute
 
 // authorizeTimeout bounds a question to the policies of a private channel.
 const authorizeTimeout = 10 * time.Second

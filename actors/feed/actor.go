@@ -360,6 +360,7 @@ func (f *feed) stats() Stats {
 	}
 	return Stats{
 		Tables: len(f.tables), Subscriptions: f.registry.count, Subscribers: len(f.registry.subscribers),
-		WindowBytes: f.window.Used(), Reads: f.reads, Entries: f.entries, Lag: f.lag, Listening: f.listening, Identities: identities,
+		Replaying: len(f.replays), WindowBytes: f.window.Used() + f.budget.Used(), Reads: f.reads, Entries: f.entries, Lag: f.lag,
+		Listening: f.listening, Identities: identities,
 	}
 }

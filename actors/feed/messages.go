@@ -121,6 +121,8 @@ type Stats struct {
 	Tables, Subscriptions int
 	// Subscribers are connections.
 	Subscribers int
+	// Replaying are the subscriptions that are being brought to the present.
+	Replaying int
 	// WindowBytes are on their way to connections.
 	WindowBytes int64
 	// Reads, Entries count since the feed was made.

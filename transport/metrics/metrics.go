@@ -66,7 +66,7 @@ func (m *Metrics) WatchRealtime(read func() Realtime) error {
 // ChangeLog are the figures of the logs of table changes together; ages and lags
 // are the greatest.
 type ChangeLog struct {
-	Bytes, OldestAge, SlotsEmptied, ReadLag, WaitingBytes float64
+	Bytes, OldestAge, SlotsEmptied, ReadLag, WaitingBytes, Replaying float64
 
 	Identities, VerdictsInMemory, VerdictsInSQL, VerdictLookups float64
 }
@@ -83,6 +83,7 @@ func (m *Metrics) WatchChangeLog(read func() ChangeLog) error {
 		{"fluxbase_change_log_verdicts_in_memory", "How often it was decided in memory whether an identity sees a row.", func(c ChangeLog) float64 { return c.VerdictsInMemory }},
 		{"fluxbase_change_log_verdicts_in_sql", "How often PostgreSQL decided it.", func(c ChangeLog) float64 { return c.VerdictsInSQL }},
 		{"fluxbase_change_log_verdict_lookups", "Subscriptions that were looked at for the verdicts in memory.", func(c ChangeLog) float64 { return c.VerdictLookups }},
+		{"fluxbase_change_log_replaying", "Subscriptions that are being brought up to date from a cursor or a snapshot.", func(c ChangeLog) float64 { return c.Replaying }},
 	}, read)
 }
 

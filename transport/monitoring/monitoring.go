@@ -80,6 +80,8 @@ type ChangeLog struct {
 	VerdictsInMemory uint64 `json:"verdicts_in_memory"`
 	VerdictsInSQL    uint64 `json:"verdicts_in_sql"`
 	VerdictLookups   uint64 `json:"verdict_lookups"`
+	// Replaying are subscriptions of this node that get what they missed.
+	Replaying int `json:"replaying"`
 }
 
 // Cluster are a node's figures of the cluster, for the instance only.

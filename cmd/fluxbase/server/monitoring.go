@@ -103,6 +103,7 @@ func (s *Server) logFigures(ctx context.Context, of string) (monitoring.ChangeLo
 		sum.VerdictsInMemory += v.Memory
 		sum.VerdictsInSQL += v.SQL
 		sum.VerdictLookups += v.Looked
+		sum.Replaying += f.Replaying
 		return true
 	})
 	return sum, failed
@@ -141,6 +142,7 @@ func (s *Server) watchFigures() error {
 			Bytes: float64(l.Bytes), OldestAge: l.OldestAge, SlotsEmptied: float64(l.SlotsEmptied),
 			ReadLag: l.ReadLag, WaitingBytes: float64(l.WaitingBytes), Identities: float64(l.Identities),
 			VerdictsInMemory: float64(l.VerdictsInMemory), VerdictsInSQL: float64(l.VerdictsInSQL), VerdictLookups: float64(l.VerdictLookups),
+			Replaying: float64(l.Replaying),
 		}
 	}); err != nil {
 		return err

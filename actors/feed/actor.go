@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -132,8 +133,9 @@ type feed struct {
 	// the feed to have read far enough.
 	replays   map[kernel.Ref]*replaying
 	attaching map[kernel.Ref]*replaying
-	readers   *kernel.Pool
 	budget    *replay.Budget
+	// readers read the log for replays, rowReaders rows.
+	readers, rowReaders *kernel.Pool
 
 	views    views
 	pressing bool // press is on its way
@@ -230,12 +232,16 @@ func (f *feed) start(c *kernel.Context) {
 	f.replays, f.attaching = map[kernel.Ref]*replaying{}, map[kernel.Ref]*replaying{}
 	f.views = views{map[int32]time.Time{}, map[int32]bool{}}
 	f.budget = replay.NewBudget(f.options.RingBytes)
-	var err error
-	f.readers, err = c.SpawnPool(kernel.PoolProps{
-		Name: "replay readers", Workers: replayReaders, Queue: replayQueue,
-		New: func() kernel.Worker { return replay.Reader{Log: f.options.Log, Limit: f.options.Snapshot} },
-	})
-	if err != nil {
+	pool := func(name string) (*kernel.Pool, error) {
+		return c.SpawnPool(kernel.PoolProps{
+			Name: name, Workers: replayReaders, Queue: replayQueue,
+			New: func() kernel.Worker { return replay.Reader{Log: f.options.Log, Limit: f.options.Snapshot} },
+		})
+	}
+	var err, also error
+	f.readers, err = pool("replay readers")
+	f.rowReaders, also = pool("row readers")
+	if err = errors.Join(err, also); err != nil {
 		c.Logger().Error("nothing can be replayed", "error", err)
 		c.Stop() // only an actor that is stopping may not spawn
 		return

@@ -11,7 +11,8 @@ import (
 	"fluxbase/persistence/fault"
 )
 
-// Readers of replays: few, so that the feed's own reads need not wait for theirs.
+// Readers of replays, and of the rows that some begin with: few, so that the feed's
+// own reads need not wait for theirs.
 const replayReaders, replayQueue = 2, 1 << 14
 
 // replaying is a subscription that is not live yet.
@@ -82,7 +83,7 @@ func (f *feed) openCursor(s *subscription, text string) (changelog.Cursor, error
 
 func (f *feed) replayOptions(c *kernel.Context, s *subscription) replay.Options {
 	return replay.Options{
-		Feed: c.Self(), Readers: f.readers, Budget: f.budget, Cursors: f.options.Cursors,
+		Feed: c.Self(), Readers: f.readers, RowReaders: f.rowReaders, Budget: f.budget, Cursors: f.options.Cursors,
 		Subscriber: s.subscriber, Subscription: s.ofTable(), Table: s.tableID, Plan: f.plan,
 		From: changelog.Position{Epoch: f.at.Epoch}, Rows: replay.Selection(s.rows, s.filter),
 		Track: f.tracks(s),

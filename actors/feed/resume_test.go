@@ -186,6 +186,11 @@ func TestASubscriptionBeginsWithRows(t *testing.T) {
 	if _, err := rows(c, feed.Subscribe{}, nil, 5); err != nil {
 		t.Errorf("as many rows as are allowed: %v", err)
 	}
+	f.Exec(`CREATE TABLE b (id int PRIMARY KEY); INSERT INTO b VALUES (1)`)
+	f.enable("b", "id")
+	if _, err := c.ask(feed.Subscribe{Table: "b", Snapshot: &delivery.SnapshotRequest{}}); fault.CodeOf(err) != fault.InsufficientPermissions {
+		t.Errorf("rows without a column: %v", err)
+	}
 	if _, err := rows(c, feed.Subscribe{}, []query.Order{{Path: query.Column("secret")}}, 1); fault.CodeOf(err) != fault.UnknownColumn {
 		t.Errorf("an order by what is not told: %v", err)
 	}

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"fluxbase/actors/delivery"
@@ -132,6 +133,9 @@ func (a *actor) read(msg any) {
 	}
 	a.next = nil
 	number, readers := a.number, a.options.Readers
+	if _, rows := msg.(readRows); rows {
+		readers = a.options.RowReaders
+	}
 	a.context.Go(readTimeout, func(ctx context.Context) (any, error) {
 		return kernel.Ask[page](ctx, readers, msg)
 	}, func(c *kernel.Context, res any, err error) {
@@ -142,6 +146,8 @@ func (a *actor) read(msg any) {
 		switch {
 		case err == nil:
 			p := res.(page)
+			// A dialect may have no words for something.
+			p.frames = slices.DeleteFunc(p.frames, func(f table.Encoded) bool { return len(f.Bytes) == 0 })
 			size := int64(0)
 			for _, f := range p.frames {
 				size += int64(len(f.Bytes))

@@ -28,8 +28,8 @@ import (
 type Options struct {
 	// Feed is told Ready, Attach, Live and Failed.
 	Feed kernel.Ref
-	// Readers reads; a pool of Reader.
-	Readers kernel.Target
+	// Readers reads the log, RowReaders snapshots, which may take long; pools of Reader.
+	Readers, RowReaders kernel.Target
 	// Budget bounds what all replays hold together.
 	Budget *Budget
 	// Cursors seals positions; nil for changes without.

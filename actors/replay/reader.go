@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/kernel"
@@ -13,8 +14,12 @@ import (
 	"fluxbase/persistence/fault"
 )
 
-// rowsTries is how often rows are read again because the plan changed meanwhile.
-const rowsTries = 3
+const (
+	// rowsTries is how often rows are read again because the plan changed meanwhile.
+	rowsTries = 3
+	// rowsTimeout is how long that may take: others wait for the reader.
+	rowsTimeout = 15 * time.Second
+)
 
 // pageLimit bounds one read of a replay: smaller than those of the feed, because
 // each replay has a page of its own in memory.
@@ -151,6 +156,8 @@ func notEnabled(o *Options) error {
 
 // rows reads the snapshot under a plan that was true in it.
 func (r Reader) rows(ctx context.Context, m readRows) (page, error) {
+	ctx, cancel := context.WithTimeout(ctx, rowsTimeout)
+	defer cancel()
 	o, plan := m.options, m.from.plan
 	for range rowsTries {
 		t, enabled := plan.Table(o.Table)

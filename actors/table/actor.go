@@ -172,6 +172,9 @@ func (a *actor) notify(n delivery.Notice) {
 // send puts a frame into the rings of its receivers and tells them. Each calls
 // Done; for those that are gone it is called here.
 func (a *actor) send(p parcel) {
+	if len(p.bytes) == 0 {
+		return // the dialect has no words for it
+	}
 	f := &delivery.Frame{Bytes: p.bytes, Messages: p.messages, Reliable: true}
 	receivers := 0
 	for _, g := range p.receivers {

@@ -199,6 +199,11 @@ func (r *reading) batch(limit Limit) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What was read later sees more, unless the server lost what it had committed: its
+	// transaction ids begin again then, and the position names others.
+	if !r.from.Seen.Within(at) || !r.from.Reading.Within(at) {
+		return nil, ErrEpochChanged
+	}
 	b := &Batch{Entries: r.entries, Running: at.Running()}
 	if r.newPlan != nil && (r.plan == nil || *r.newPlan != r.plan.text) {
 		if b.Plan, err = r.log.parsePlan(*r.newPlan, at); err != nil {

@@ -229,6 +229,15 @@ func TestPositionsOfAnotherLogAreRefused(t *testing.T) {
 	if err != nil || again != epoch {
 		t.Errorf("opened again: %q, %v", again, err)
 	}
+	// A server that crashed may have lost commits that it had confirmed to writers who
+	// did not want to wait for the disk: their transaction ids are given out again.
+	lost := fresh.at
+	if lost.Seen, err = changelog.ParseSnapshot("99999999:99999999:"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.log.Read(f.ctx, lost, fresh.plan, fresh.limit); !errors.Is(err, changelog.ErrEpochChanged) {
+		t.Errorf("reading from a place that is not there yet: %v", err)
+	}
 }
 
 func TestPruningTellsWhoComesTooLate(t *testing.T) {

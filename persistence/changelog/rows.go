@@ -57,6 +57,9 @@ func (l *Log) Rows(ctx context.Context, t *Table, c caller.Caller, s Selection, 
 	if s.Limit > 0 {
 		q.Page.Limit = min(s.Limit, q.Page.Limit)
 	}
+	if len(view.Columns) == 0 {
+		return nil, fault.Newf(fault.InsufficientPermissions, "no column of table %s may be read", t.Name)
+	}
 	for _, column := range view.Columns {
 		q.Fields = append(q.Fields, &query.Field{Path: query.Column(column.Name)})
 	}

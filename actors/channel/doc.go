@@ -10,5 +10,12 @@
 //
 // An ack means: numbered by the home and in its history. A node that sees a hole
 // in the numbers asks the history; when it is gone, or the home was started anew
-// (another epoch), the members get a messages_lost notice instead of silence.
+// (another epoch), the members get a messages_lost notice instead of silence. A home
+// that stops in order says what its last message was: who has that has lost nothing.
+//
+// The history lives in the home, or, with a kernel.History, beside it: then the next
+// home goes on in the same epoch, and an append of one that was superseded is refused.
+//
+// A member may join with the place up to which it has everything. It is held: what it
+// missed is in the answer, and what is new waits until it says Follow.
 package channel

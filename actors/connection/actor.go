@@ -40,6 +40,7 @@ type actor struct {
 	services  Services
 	directory kernel.Ref
 	seat      *registered // the directory's, but for follows
+	strict    bool        // what is refused ends the connection
 
 	self       kernel.Ref
 	context    *kernel.Context // of the message being handled
@@ -52,7 +53,7 @@ type actor struct {
 func props(o Open, directory kernel.Ref, limits Limits, seat *registered) kernel.Props {
 	return kernel.Props{
 		New: func() kernel.Actor {
-			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory, seat: seat}
+			a := &actor{dialect: o.Dialect, outbox: o.Outbox, services: o.Services, directory: directory, seat: seat, strict: o.Strict}
 			a.core = newCore(o.ID, o.Caller, limits, a)
 			if d, ok := o.Dialect.(SessionDialect); ok {
 				a.session, a.core.door = d.NewSession(o.Caller), &o.Caller
@@ -186,6 +187,12 @@ func (a *actor) reply(r Reply) {
 	}
 	if b := a.dialect.AppendReply(nil, r); len(b) > 0 {
 		a.outbox.Push(&delivery.Frame{Bytes: b, Messages: 1})
+	}
+	if a.strict {
+		switch r.(type) {
+		case Refused, ResumeFailed:
+			a.core.end(End{Code: ClosePolicy, Reason: "refused"})
+		}
 	}
 }
 

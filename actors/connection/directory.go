@@ -26,6 +26,9 @@ type Open struct {
 	Dialect  Dialect
 	Outbox   Outbox
 	Services Services
+	// Strict connections end when something that their client asked for is refused:
+	// it has no way to ask for something else.
+	Strict bool
 }
 
 // Admission limits the connections of a node. Zero means no limit.

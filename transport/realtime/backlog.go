@@ -32,14 +32,23 @@ type backlog struct {
 	loose, messages, own int
 	last                 []byte // to be sent behind the entries
 	packed               bool   // frames are sent compressed
+	// rewrite makes what is sent of each frame, in order; nil for what it says. first
+	// is what it made of the first frame, nil when that was not asked for yet.
+	rewrite func([]byte) []byte
+	first   []byte
 }
 
-// bytes are what is sent of a frame.
+// bytes are what is sent of a frame. One that is rewritten must be the first.
 func (b *backlog) bytes(f *delivery.Frame) []byte {
-	if b.packed {
+	switch {
+	case b.packed:
 		return f.Packed(deflate)
+	case b.rewrite == nil:
+		return f.Bytes
+	case b.first == nil:
+		b.first = b.rewrite(f.Bytes)
 	}
-	return f.Bytes
+	return b.first
 }
 
 func (b *backlog) empty() bool { return b.head == len(b.entries) && len(b.last) == 0 }
@@ -142,7 +151,7 @@ func (b *backlog) gather(buffer []byte) []byte {
 			chunk = append(chunk, rest...)
 		}
 		joined++
-		return len(chunk) < joinBytes
+		return len(chunk) < joinBytes && b.rewrite == nil
 	}
 	for i := b.head; i < len(b.entries); i++ {
 		e := &b.entries[i]
@@ -194,6 +203,7 @@ func (b *backlog) consume(n int) {
 // shift takes away the first frame, which is that of e.
 func (b *backlog) shift(e *entry, f *delivery.Frame) {
 	b.count(f, -1)
+	b.first = nil
 	if e.frame != nil {
 		if !e.done {
 			f.Done()

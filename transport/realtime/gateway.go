@@ -183,7 +183,8 @@ type peer struct {
 	services   connection.Services
 	remote, ip string
 	parser     parser
-	deflate    bool // messages are compressed
+	deflate    bool    // messages are compressed
+	stream     *stream // nil for a client that talks
 }
 
 // serve runs a socket whose handshake is done. early is what the client sent
@@ -200,6 +201,9 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 		k.conn = conn
 		k.out.wire = &plain{conn: conn, out: &k.out}
 	}
+	if p.stream != nil {
+		k.listen(p.stream)
+	}
 	k.heard.Store(time.Now().UnixNano())
 	g.sockets.Add(1)
 	g.wheel.add(k)
@@ -207,6 +211,11 @@ func (g *Gateway) serve(conn net.Conn, early []byte, p peer) {
 		k.release = p.services.Hold()
 	}
 	g.admit(k, p)
+	if p.stream != nil && !k.actor.IsZero() {
+		for _, m := range p.stream.subscriptions {
+			k.tell(m)
+		}
+	}
 	k.begin(early)
 }
 
@@ -217,7 +226,7 @@ func (g *Gateway) admit(k *socket, p peer) {
 	defer cancel()
 	ref, err := kernel.Ask[kernel.Ref](ctx, g.o.Directory, connection.Open{
 		ID: uuid.NewString(), Caller: p.caller, RemoteAddr: p.remote, IP: p.ip,
-		Dialect: p.parser, Outbox: &k.out, Services: p.services,
+		Dialect: p.parser, Outbox: &k.out, Services: p.services, Strict: p.stream != nil,
 	})
 	if err == nil {
 		k.actor = ref

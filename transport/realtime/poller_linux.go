@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -182,6 +183,12 @@ func (l *polled) wanting(on bool) {
 	defer l.mu.Unlock()
 	l.wants = on
 	l.watch()
+}
+
+// giveUp ends the socket when the peer confirms nothing of what it is sent for a
+// time: one that is gone without a word. It is a courtesy of the system.
+func (l *polled) giveUp(after time.Duration) {
+	_ = unix.SetsockoptInt(l.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
 }
 
 func (l *polled) await() { l.wanting(true) }

@@ -5,6 +5,7 @@ package realtime
 import (
 	"errors"
 	"net"
+	"time"
 )
 
 // poller is not there: every socket has a goroutine.
@@ -24,6 +25,8 @@ func (l *polled) reading(bool) {}
 func (l *polled) take([]byte) (n int, empty bool, err error) { return 0, false, errors.ErrUnsupported }
 
 func (l *polled) write([]byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func (l *polled) giveUp(time.Duration) {}
 
 func (l *polled) await() {}
 

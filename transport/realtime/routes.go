@@ -18,6 +18,7 @@ func (g *Gateway) Routes() []route.Route {
 		// The tenant is found by the handler, which also takes it from the query:
 		// browsers cannot set headers on a WebSocket.
 		{Method: "GET", Path: "/realtime", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.connect},
+		{Method: "GET", Path: "/realtime/sse", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.stream},
 		{Method: "GET", Path: "/api/v1/realtime/stats", Access: route.Authenticated, Scope: "realtime:connect", Message: connection.List{}, Handle: g.stats},
 		{Method: "POST", Path: "/api/v1/realtime/broadcast", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Handle: g.broadcast},
 	}, g.phoenixRoutes()...)
@@ -41,23 +42,32 @@ func (g *Gateway) open(r *route.Request, p parser) error {
 	if err != nil {
 		return err
 	}
+	who, err := g.peer(r, p)
+	if err != nil {
+		return err
+	}
+	g.upgrade(r, key, who)
+	return nil
+}
+
+// peer tells who makes a request.
+func (g *Gateway) peer(r *route.Request, p parser) (peer, error) {
 	named := r.Header("X-FB-Tenant")
 	if named == "" {
 		named = r.Query("tenant")
 	}
 	tenant, c, err := g.o.Tenants.Resolve(r.Context(), r.Caller(), named)
 	if err != nil {
-		return err
+		return peer{}, err
 	}
 	services, err := g.o.Services(r.Context(), tenant.ID)
 	if err != nil {
-		return err
+		return peer{}, err
 	}
-	g.upgrade(r, key, peer{
+	return peer{
 		caller: c, tenant: named, services: services, parser: p,
 		remote: r.Fast().RemoteAddr().String(), ip: r.IP(),
-	})
-	return nil
+	}, nil
 }
 
 // mayAdminister tells whether the caller is one of those who see connections.

@@ -75,11 +75,22 @@ type socket struct {
 	release func() // of the tenant's services; nil for nothing
 
 	work        func()       // to be done before more is read; nil for nothing
-	deaf        bool         // what is read is thrown away: the client broke the protocol
+	deaf        bool         // what is read is thrown away: the client broke the protocol, or has none
 	heard       atomic.Int64 // unix nanoseconds of the last sign of life
 	left        bool         // the peer said that it goes
 	beats       int
 	slot, place int // in the wheel
+}
+
+// listen makes the socket one whose client says nothing: it is not read but for its
+// end, and needs no time after our last bytes.
+func (k *socket) listen(s *stream) {
+	k.deaf, k.out.answered = true, true
+	k.out.waiting.rewrite = s.rewrite
+	if k.conn == nil {
+		k.link.giveUp(k.gateway.o.PongTimeout)
+	}
+	k.out.Push(&delivery.Frame{Bytes: s.head})
 }
 
 // begin handles what came with the handshake and starts reading.
@@ -272,7 +283,7 @@ func (k *socket) closed(code int, _ string) {
 
 // beat is the wheel's visit: ping, heartbeat, and the end of a silent peer.
 func (k *socket) beat(now time.Time) {
-	if now.UnixNano()-k.heard.Load() > int64(k.gateway.o.PongTimeout) {
+	if !k.deaf && now.UnixNano()-k.heard.Load() > int64(k.gateway.o.PongTimeout) {
 		k.out.abort()
 		return
 	}

@@ -21,6 +21,20 @@ func (r *Request) Hijack(serve func(conn net.Conn, leftover []byte)) {
 	})
 }
 
+// HijackAnswer takes the connection over before the answer is sent: serve begins
+// with its head, as the handler has set it, and its body ends with the connection.
+// Otherwise it is Hijack. What the client sends behind its request is dropped.
+func (r *Request) HijackAnswer(serve func(conn net.Conn, head []byte)) {
+	h := &r.fast.Response.Header
+	h.SetContentLength(identity)
+	head := append([]byte(nil), h.Header()...)
+	r.fast.HijackSetNoResponse(true)
+	r.Hijack(func(conn net.Conn, _ []byte) { serve(conn, head) })
+}
+
+// identity is fasthttp's length of a body that ends with the connection.
+const identity = -2
+
 // unwrap gets the bare connection and what the server has read of it already.
 // The server's wrapper does not say how much that is, so the wrapper is read
 // under a deadline that has passed: it gives what it holds and nothing more.

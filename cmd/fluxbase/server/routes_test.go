@@ -30,6 +30,8 @@ var additions = []string{
 	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
 	// Why somebody gets a change or does not.
 	"POST /api/v1/realtime/explain",
+	// Server-sent events.
+	"GET /realtime/sse",
 	// The doors of supabase-js.
 	"GET /realtime/v1/websocket",
 	"POST /realtime/v1/api/broadcast",

@@ -258,8 +258,11 @@ func (x *exchange) finish() {
 // panics, the client gets that failure instead.
 func (x *exchange) refuse() (status int) {
 	x.err = outcome(x.err, x.life)
-	id := x.door.Request().RequestID()
-	if err := x.guard(func() error { status = route.WriteFailure(&x.fast.Response, id, x.err); return nil }); err != nil {
+	id, write := x.door.Request().RequestID(), route.WriteFailure
+	if x.entry != nil && x.entry.route.Failure != nil {
+		write = x.entry.route.Failure
+	}
+	if err := x.guard(func() error { status = write(&x.fast.Response, id, x.err); return nil }); err != nil {
 		x.err = err
 		status = route.WriteFailure(&x.fast.Response, id, err)
 	}

@@ -22,7 +22,9 @@ func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
 	q.Where = query.Conjoin(address, q.Where)
 	q.Page, q.Count = w.limits.export(q.Page, m.Caller), query.CountNone
 	o := w.options()
-	o.Records = m.Format == CSV
+	if m.Format == CSV {
+		o.Form = sql.Records
+	}
 	plan, err := sql.Select(relations, &q, o)
 	if err != nil {
 		return nil, err

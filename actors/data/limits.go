@@ -41,6 +41,14 @@ func (l Limits) page(asked query.Page, c caller.Caller) query.Page {
 	return query.Page{Limit: limit, Offset: asked.Offset}
 }
 
+// cap bounds the number of rows alone, whatever comes before them.
+func (l Limits) cap(asked query.Page) query.Page {
+	if l.MaxPageSize >= 0 && (asked.Limit == query.NoLimit || asked.Limit > l.MaxPageSize) {
+		asked.Limit = l.MaxPageSize
+	}
+	return asked
+}
+
 // export gives the window that an export gets: all of it for those who look after
 // the data, as far as a list can be paged for others.
 func (l Limits) export(asked query.Page, c caller.Caller) query.Page {

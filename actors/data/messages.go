@@ -11,12 +11,14 @@ import (
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/idempotency"
 	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
 )
 
 // List reads a page of rows. The reply is a *Page.
 type List struct {
 	Caller caller.Caller
 	Query  *query.Select
+	Terms  *Terms
 }
 
 // Get reads the one row that ID addresses. Query holds what is wanted of it and
@@ -64,6 +66,7 @@ type Create struct {
 	Caller caller.Caller
 	Query  *query.Insert
 	Key    *idempotency.Key
+	Terms  *Terms
 }
 
 // Update changes the rows that match. The reply is a *Written.
@@ -71,6 +74,7 @@ type Update struct {
 	Caller caller.Caller
 	Query  *query.Update
 	Key    *idempotency.Key
+	Terms  *Terms
 }
 
 // UpdateEach changes many rows, each by an object of its own. The reply is a
@@ -89,6 +93,7 @@ type Delete struct {
 	IDs   []string
 	Query *query.Delete
 	Key   *idempotency.Key
+	Terms *Terms
 }
 
 // UpdateOne changes the row that ID addresses; the key's own columns in the body
@@ -111,8 +116,33 @@ type DeleteOne struct {
 	Key    *idempotency.Key
 }
 
+// Terms are what the PostgREST dialect demands of the transaction that a message
+// runs in. Nil Terms are none.
+type Terms struct {
+	// Form is how rows are given.
+	Form sql.Form
+	// Settings are set for the transaction, so that functions and policies can read
+	// them.
+	Settings []Setting
+	// Bound is how many rows a write may change; nil for any number.
+	Bound *sql.Bound
+	// Rollback undoes what was written once it is answered.
+	Rollback bool
+}
+
+// Setting is a setting of PostgreSQL with its value.
+type Setting struct{ Name, Value string }
+
+// Response is what functions, policies or triggers want to say over HTTP: the
+// settings response.status and response.headers as they were at the end of the
+// transaction; empty where nobody set them. Only messages with Terms learn it.
+type Response struct{ Status, Headers string }
+
 // Page is a list of rows.
 type Page struct {
+	Response
+	// Labels are the names of the columns, where there are Terms.
+	Labels []string
 	// JSON is the array.
 	JSON []byte
 	Rows int64
@@ -130,6 +160,11 @@ type Record struct {
 
 // Written is what a write did.
 type Written struct {
+	Response
+	// Labels are the names of the columns, where there are Terms; Fresh is how many
+	// rows are new, where a bound asked.
+	Labels []string
+	Fresh  int64
 	// Replayed tells that it did so earlier, when it was asked for under the same
 	// idempotency key: nothing was written now.
 	Replayed bool

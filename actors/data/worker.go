@@ -79,16 +79,21 @@ func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 
 func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
 	q := *m.Query
-	q.Page = w.limits.page(q.Page, m.Caller)
-	plan, err := sql.Select(w.schema.Current(), &q, w.options())
+	if m.Terms == nil {
+		q.Page = w.limits.page(q.Page, m.Caller)
+	} else {
+		q.Page = w.limits.cap(q.Page)
+	}
+	plan, err := sql.Select(w.schema.Current(), &q, w.terms(w.options(), m.Terms))
 	if err != nil {
 		return nil, err
 	}
 	var r sql.Result
-	if err := w.read(ctx, m.Caller, plan.Statements(&r, false)); err != nil {
+	var said Response
+	if err := w.read(ctx, m.Caller, m.Terms.around(plan.Statements(&r, false), &said)); err != nil {
 		return nil, err
 	}
-	return &Page{JSON: r.JSON, Rows: r.Rows, Offset: m.Query.Page.Offset, Total: r.Total}, nil
+	return &Page{JSON: r.JSON, Rows: r.Rows, Offset: m.Query.Page.Offset, Total: r.Total, Labels: plan.Labels, Response: said}, nil
 }
 
 func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
@@ -118,19 +123,19 @@ func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
 	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
 		return nil, err
 	}
-	plan, err := sql.Insert(w.schema.Current(), m.Query, w.writeOptions(m.Key))
+	plan, err := sql.Insert(w.schema.Current(), m.Query, w.terms(w.writeOptions(m.Key), m.Terms))
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, !m.Query.Body.Array, m.Key)
+	return w.write(ctx, m.Caller, plan, !m.Query.Body.Array && m.Terms == nil, m.Key, m.Terms)
 }
 
 func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
-	plan, err := sql.Update(w.schema.Current(), m.Query, w.writeOptions(m.Key))
+	plan, err := sql.Update(w.schema.Current(), m.Query, w.terms(w.writeOptions(m.Key), m.Terms))
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, false, m.Key)
+	return w.write(ctx, m.Caller, plan, false, m.Key, m.Terms)
 }
 
 func (w *Worker) updateEach(ctx context.Context, m *UpdateEach) (*Written, error) {
@@ -141,21 +146,23 @@ func (w *Worker) updateEach(ctx context.Context, m *UpdateEach) (*Written, error
 	if err != nil {
 		return nil, err
 	}
-	return w.write(ctx, m.Caller, plan, false, m.Key)
+	return w.write(ctx, m.Caller, plan, false, m.Key, nil)
 }
 
 func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
 	relations, q := w.schema.Current(), *m.Query
-	address, err := w.locateAny(relations, q.From, m.IDs)
+	if m.IDs != nil {
+		address, err := w.locateAny(relations, q.From, m.IDs)
+		if err != nil {
+			return nil, err
+		}
+		q.Where = query.Conjoin(address, q.Where)
+	}
+	plan, err := sql.Delete(relations, &q, w.terms(w.writeOptions(m.Key), m.Terms))
 	if err != nil {
 		return nil, err
 	}
-	q.Where = query.Conjoin(address, q.Where)
-	plan, err := sql.Delete(relations, &q, w.writeOptions(m.Key))
-	if err != nil {
-		return nil, err
-	}
-	return w.write(ctx, m.Caller, plan, false, m.Key)
+	return w.write(ctx, m.Caller, plan, false, m.Key, m.Terms)
 }
 
 func (w *Worker) updateOne(ctx context.Context, m *UpdateOne) (*Written, error) {
@@ -234,7 +241,7 @@ func (w *Worker) read(ctx context.Context, c caller.Caller, statements []db.Stat
 
 // write runs a write, or finds what it was answered with when it was asked for
 // under the same key before.
-func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, single bool, key *idempotency.Key) (*Written, error) {
+func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, single bool, key *idempotency.Key, t *Terms) (*Written, error) {
 	var r sql.Result
 	statements := plan.Statements(&r, single)
 	if len(statements) == 0 {
@@ -243,9 +250,10 @@ func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, sin
 	if key != nil {
 		statements = append([]db.Statement{key.Claim()}, statements...)
 	}
-	err := w.database.Run(ctx, c, statements...)
-	if err == nil {
-		return &Written{JSON: r.JSON, Affected: r.Affected}, nil
+	var said Response
+	err := w.database.Run(ctx, c, t.around(statements, &said)...)
+	if err == nil || t != nil && t.Rollback && fault.CodeOf(err) == fault.RolledBack {
+		return &Written{JSON: r.JSON, Affected: r.Affected, Fresh: r.Fresh, Labels: plan.Labels, Response: said}, nil
 	}
 	if key == nil || fault.CodeOf(err) != fault.AlreadyAnswered {
 		return nil, err
@@ -262,7 +270,7 @@ func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, sin
 
 // writeOne runs a write of one row and finds out why there was none.
 func (w *Worker) writeOne(ctx context.Context, c caller.Caller, plan *sql.Plan, relation query.Relation, where query.Condition, key *idempotency.Key) (*Written, error) {
-	written, err := w.write(ctx, c, plan, true, key)
+	written, err := w.write(ctx, c, plan, true, key, nil)
 	if err != nil || written.Affected > 0 {
 		return written, err
 	}

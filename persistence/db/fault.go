@@ -16,7 +16,10 @@ import (
 
 // Report is the Details of a fault that came from PostgreSQL.
 type Report struct {
-	SQLState   string `json:"sqlstate"`
+	SQLState string `json:"sqlstate"`
+	// Message is PostgreSQL's own, for dialects whose clients expect it. It is kept
+	// back where the details are.
+	Message    string `json:"-"`
 	Detail     string `json:"detail,omitempty"`
 	Hint       string `json:"hint,omitempty"`
 	Schema     string `json:"schema,omitempty"`
@@ -84,6 +87,8 @@ var states = map[string]kind{
 	"FX001": {code: fault.IdempotencyKeyInUse, retry: time.Second}, // app.claim_idempotency_key
 	"FX002": {code: fault.IdempotencyKeyReused},
 	"FX003": {code: fault.AlreadyAnswered},
+	"FX004": {code: fault.UnexpectedRows}, // app.check_affected
+	"FX005": {code: fault.RolledBack},     // app.roll_back
 	"P0001": {code: fault.RaisedException},
 	"P0002": {code: fault.NotFound},
 	"P0003": {code: fault.InvalidInput},
@@ -167,11 +172,11 @@ func serverFault(pg *pgconn.PgError) *fault.Fault {
 		k.message = "" // the function's words say more
 	}
 	report := &Report{
-		SQLState: pg.Code, Detail: pg.Detail, Hint: pg.Hint, Schema: pg.SchemaName,
+		SQLState: pg.Code, Message: pg.Message, Detail: pg.Detail, Hint: pg.Hint, Schema: pg.SchemaName,
 		Table: pg.TableName, Column: pg.ColumnName, Constraint: pg.ConstraintName,
 	}
 	if len(pg.Code) > 1 && aboutServer[pg.Code[:2]] {
-		report.Detail, report.Hint = "", ""
+		report.Message, report.Detail, report.Hint = k.message, "", ""
 	}
 	f := fault.New(k.code, k.message).WithDetails(report)
 	if f.Message == "" {

@@ -37,6 +37,10 @@ const (
 	// AlreadyAnswered is for the server itself: the answer is kept and is given
 	// again.
 	AlreadyAnswered Code = "ALREADY_ANSWERED"
+	// UnexpectedRows is a write that changed another number of rows than its
+	// request allows, and RolledBack one that was to be tried only.
+	UnexpectedRows Code = "UNEXPECTED_ROWS"
+	RolledBack     Code = "ROLLED_BACK"
 )
 
 // Credentials that are missing or wrong.

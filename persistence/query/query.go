@@ -10,8 +10,8 @@ package query
 // Relation names a table or a view. An empty Schema means the default schema
 // of the compiler's catalogue.
 type Relation struct {
-	Schema string
-	Name   string
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
 }
 
 // String is the name as people write it: "public.posts".

@@ -9,6 +9,8 @@ package route
 
 import (
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // Route is one method of one path.
@@ -40,6 +42,9 @@ type Route struct {
 	// Instance marks routes that belong to the instance and to no tenant:
 	// Request.Tenant is nil, and a tenant header is not looked at.
 	Instance bool
+	// Failure writes an error in a form of the area's own and gives the status; nil
+	// for the envelope that all others have.
+	Failure func(resp *fasthttp.Response, requestID string, err error) int
 	// Handle answers. It returns an error instead of writing one; see Request.Fail.
 	Handle func(*Request) error
 }

@@ -71,6 +71,8 @@ var statuses = map[fault.Code]int{
 	fault.IdempotencyKeyInUse:  409,
 	fault.AlreadyAnswered:      409,
 	fault.IdempotencyKeyReused: 422,
+	fault.UnexpectedRows:       406,
+	fault.RolledBack:           409,
 
 	fault.HeadersTooLarge: 431,
 	fault.MessagesLost:    410,

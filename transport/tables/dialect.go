@@ -2,9 +2,9 @@ package tables
 
 import (
 	"encoding/json"
-	"strconv"
 
 	"fluxbase/actors/data"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/transport/filter"
 )
@@ -65,19 +65,19 @@ type request struct {
 // in it is ignored: what is not understood, or makes no sense here, is a fault.
 func parse(raw string, allowed words) (*request, error) {
 	r := &request{page: query.Page{Limit: query.NoLimit}}
-	params, err := parameters(raw)
+	params, err := filter.Parameters(raw)
 	if err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
-	var conditions []parameter
+	var conditions []filter.Parameter
 	for _, p := range params {
-		word, isReserved := reserved[p.key]
-		if allowed&wordExport != 0 && (p.key == "format" || p.key == "items") {
+		word, isReserved := reserved[p.Key]
+		if allowed&wordExport != 0 && (p.Key == "format" || p.Key == "items") {
 			word, isReserved = wordExport, true
 		}
 		if !isReserved {
-			if credentials[p.key] {
+			if credentials[p.Key] {
 				if _, err := condition(p); err != nil {
 					continue
 				}
@@ -86,12 +86,12 @@ func parse(raw string, allowed words) (*request, error) {
 			continue
 		}
 		if word == 0 || allowed&word == 0 {
-			return nil, invalid("%s is not supported here", p.key)
+			return nil, invalid("%s is not supported here", p.Key)
 		}
-		if seen[p.key] {
-			return nil, invalid("%s is given twice", p.key)
+		if seen[p.Key] {
+			return nil, invalid("%s is given twice", p.Key)
 		}
-		seen[p.key] = true
+		seen[p.Key] = true
 		if err := r.word(p); err != nil {
 			return nil, err
 		}
@@ -101,18 +101,18 @@ func parse(raw string, allowed words) (*request, error) {
 
 // conditions reads the parameters that are no words of their own. seen are the
 // words that were given.
-func (r *request) conditions(all []parameter, allowed words, seen map[string]bool) error {
-	embeds := embedsOf(r.fields)
+func (r *request) conditions(all []filter.Parameter, allowed words, seen map[string]bool) error {
+	embeds := filter.Embeds(r.fields)
 	var where []query.Condition
 	for _, p := range all {
-		if head, _, ok := filter.Head(p.key); ok && embeds[head] != nil {
-			if err := embed(embeds, seen, p); err != nil {
+		if head, _, ok := filter.Head(p.Key); ok && embeds[head] != nil {
+			if err := filter.Embedded(embeds, seen, p, condition); err != nil {
 				return err
 			}
 			continue
 		}
 		if allowed&wordFilter == 0 {
-			return invalid("%s is not supported here", p.key)
+			return invalid("%s is not supported here", p.Key)
 		}
 		c, err := condition(p)
 		if err != nil {
@@ -125,49 +125,49 @@ func (r *request) conditions(all []parameter, allowed words, seen map[string]boo
 }
 
 // word reads one reserved parameter.
-func (r *request) word(p parameter) (err error) {
-	switch p.key {
+func (r *request) word(p filter.Parameter) (err error) {
+	switch p.Key {
 	case "select":
-		if p.value != "" {
-			r.fields, err = filter.ParseSelect(p.value)
+		if p.Value != "" {
+			r.fields, err = filter.ParseSelect(p.Value)
 		}
 	case "order":
-		if p.value != "" {
-			r.order, err = filter.ParseOrder(p.value)
+		if p.Value != "" {
+			r.order, err = filter.ParseOrder(p.Value)
 		}
 	case "limit":
-		r.page.Limit, err = whole(p)
+		r.page.Limit, err = filter.Whole(p)
 	case "offset":
-		r.page.Offset, err = whole(p)
+		r.page.Offset, err = filter.Whole(p)
 	case "truncate":
 		var n int64
-		if n, err = whole(p); err == nil && n > 1<<30 {
+		if n, err = filter.Whole(p); err == nil && n > 1<<30 {
 			err = invalid("truncate is too large")
 		}
 		r.truncate = int(n)
 	case "count":
 		var ok bool
-		if r.count, ok = counts[p.value]; !ok {
-			err = invalid("count takes exact, planned, estimated or none, not %q", p.value)
+		if r.count, ok = counts[p.Value]; !ok {
+			err = invalid("count takes exact, planned, estimated or none, not %q", p.Value)
 		}
 	case "group_by":
 		var names []string
-		names, err = filter.ParseNames(p.value)
+		names, err = filter.ParseNames(p.Value)
 		for _, name := range names {
 			r.group = append(r.group, query.Column(name))
 		}
 	case "on_conflict":
-		r.conflict, err = filter.ParseNames(p.value)
+		r.conflict, err = filter.ParseNames(p.Value)
 	case "columns":
-		r.columns, err = filter.ParseNames(p.value)
+		r.columns, err = filter.ParseNames(p.Value)
 	case "format":
 		var ok bool
-		if r.format, ok = formats[p.value]; !ok {
-			err = invalid("format takes csv or json, not %q", p.value)
+		if r.format, ok = formats[p.Value]; !ok {
+			err = invalid("format takes csv or json, not %q", p.Value)
 		}
 	case "items":
 		var s selection
-		if json.Unmarshal([]byte(p.value), &s.IDs) != nil {
+		if json.Unmarshal([]byte(p.Value), &s.IDs) != nil {
 			return invalid("items takes a JSON array of ids")
 		}
 		r.ids, err = s.ids()
@@ -181,69 +181,14 @@ var counts = map[string]query.Count{
 	"none": query.CountNone, "exact": query.CountExact, "planned": query.CountPlanned, "estimated": query.CountEstimated,
 }
 
-func whole(p parameter) (int64, error) {
-	n, err := strconv.ParseInt(p.value, 10, 64)
-	if err != nil || n < 0 {
-		return 0, invalid("%s must be a whole number of at least 0, not %q", p.key, p.value)
-	}
-	return n, nil
-}
-
 // condition reads a filter or a logic tree.
-func condition(p parameter) (query.Condition, error) {
-	if filter.IsLogic(p.key) {
-		return filter.ParseLogic(p.key, p.value)
+func condition(p filter.Parameter) (query.Condition, error) {
+	if filter.IsLogic(p.Key) {
+		return filter.ParseLogic(p.Key, p.Value)
 	}
-	return filter.ParseCondition(p.key, p.value)
+	return filter.ParseCondition(p.Key, p.Value)
 }
 
-// embedsOf finds the embeds of a select list by their labels.
-func embedsOf(fields query.Projection) map[string]*query.Embed {
-	var out map[string]*query.Embed
-	for _, item := range fields {
-		if e, ok := item.(*query.Embed); ok {
-			if out == nil {
-				out = map[string]*query.Embed{}
-			}
-			out[e.Label()] = e
-		}
-	}
-	return out
-}
-
-// embed adds a parameter whose key begins with an embed's label to that embed. seen
-// are the whole keys of words that were given.
-func embed(embeds map[string]*query.Embed, seen map[string]bool, p parameter) error {
-	whole := p.key
-	for {
-		head, rest, _ := filter.Head(p.key)
-		e := embeds[head]
-		p.key = rest
-		switch rest {
-		case "order", "limit", "offset":
-			if seen[whole] {
-				return invalid("%s is given twice", whole)
-			}
-			seen[whole] = true
-			r := request{page: e.Page}
-			if err := r.word(p); err != nil {
-				return err
-			}
-			e.Page = r.page
-			if rest == "order" {
-				e.Order = r.order
-			}
-			return nil
-		}
-		embeds = embedsOf(e.Fields)
-		if next, _, ok := filter.Head(rest); ok && embeds[next] != nil {
-			continue
-		}
-		c, err := condition(p)
-		if err != nil {
-			return err
-		}
-		e.Where = query.Conjoin(e.Where, c)
-		return nil
-	}
+func invalid(format string, args ...any) *fault.Fault {
+	return fault.Newf(fault.InvalidQuery, "Invalid query parameters: "+format, args...)
 }

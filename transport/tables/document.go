@@ -71,11 +71,11 @@ func (d *document) request() (*request, error) {
 	if r.page.Limit < query.NoLimit || d.Limit != nil && *d.Limit < 0 || d.Offset < 0 || d.Truncate < 0 {
 		return nil, invalid("limit, offset and truncate cannot be negative")
 	}
-	if err := r.word(parameter{"select", d.Select}); err != nil {
+	if err := r.word(filter.Parameter{Key: "select", Value: d.Select}); err != nil {
 		return nil, err
 	}
 	if d.Count != "" {
-		if err := r.word(parameter{"count", d.Count}); err != nil {
+		if err := r.word(filter.Parameter{Key: "count", Value: d.Count}); err != nil {
 			return nil, err
 		}
 	}
@@ -97,8 +97,8 @@ func (d *document) request() (*request, error) {
 }
 
 // conditions are the document's conditions as parameters.
-func (d *document) conditions() ([]parameter, error) {
-	var out []parameter
+func (d *document) conditions() ([]filter.Parameter, error) {
+	var out []filter.Parameter
 	for _, f := range d.Filters {
 		p, err := f.parameter()
 		if err != nil {
@@ -116,16 +116,16 @@ func (d *document) conditions() ([]parameter, error) {
 			return nil, err
 		}
 		if b.Negated {
-			out = append(out, parameter{"or", "(" + b.Column + ".lt." + quoted(least) + "," + b.Column + ".gt." + quoted(most) + ")"})
+			out = append(out, filter.Parameter{Key: "or", Value: "(" + b.Column + ".lt." + quoted(least) + "," + b.Column + ".gt." + quoted(most) + ")"})
 			continue
 		}
-		out = append(out, parameter{b.Column, "gte." + least}, parameter{b.Column, "lte." + most})
+		out = append(out, filter.Parameter{Key: b.Column, Value: "gte." + least}, filter.Parameter{Key: b.Column, Value: "lte." + most})
 	}
 	for _, g := range d.OrFilters {
-		out = append(out, parameter{"or", parenthesised(g)})
+		out = append(out, filter.Parameter{Key: "or", Value: parenthesised(g)})
 	}
 	for _, g := range d.AndFilters {
-		out = append(out, parameter{"and", parenthesised(g)})
+		out = append(out, filter.Parameter{Key: "and", Value: parenthesised(g)})
 	}
 	return out, nil
 }
@@ -139,9 +139,9 @@ func parenthesised(conditions string) string {
 }
 
 // parameter is the condition in the spelling of a query string.
-func (f *documentTerm) parameter() (parameter, error) {
+func (f *documentTerm) parameter() (filter.Parameter, error) {
 	if f.Column == "" || f.Operator == "" {
-		return parameter{}, invalid("a filter has a column and an operator")
+		return filter.Parameter{}, invalid("a filter has a column and an operator")
 	}
 	operator := f.Operator[strings.LastIndexByte(f.Operator, '.')+1:]
 	value := bytes.TrimSpace(f.Value)
@@ -152,7 +152,7 @@ func (f *documentTerm) parameter() (parameter, error) {
 	} else {
 		text, err = plainText(value)
 	}
-	return parameter{f.Column, f.Operator + "." + text}, err
+	return filter.Parameter{Key: f.Column, Value: f.Operator + "." + text}, err
 }
 
 // plainText is the text of a value: a string's own, otherwise the JSON.

@@ -14,6 +14,7 @@ import (
 	"fluxbase/transport/metrics"
 	"fluxbase/transport/monitoring"
 	"fluxbase/transport/realtimeadmin"
+	"fluxbase/transport/rest"
 	"fluxbase/transport/route"
 	"fluxbase/transport/tables"
 )
@@ -88,6 +89,7 @@ func (s *Server) routes() []route.Route {
 		}),
 		admin.Routes(s.operators),
 		tables.Routes(),
+		rest.Routes(),
 		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),

@@ -14,12 +14,54 @@ type Options struct {
 	// MaxEmbedded caps how many rows an embed shows in each row of its parent; 0
 	// for any number.
 	MaxEmbedded int64
-	// Records asks a Select for the text of its rows as records, which ReadRecord
-	// reads, in place of JSON.
-	Records bool
+	// Form is how rows are given.
+	Form Form
 	// Keep, when not nil, is the scope of the idempotency key under which a write
 	// keeps its answer; see persistence/idempotency.
 	Keep []byte
+	// Bound, when not nil, is how many rows a write may change.
+	Bound *Bound
+}
+
+// Form is how rows are given.
+type Form uint8
+
+// The forms.
+const (
+	// JSON is an object per row.
+	JSON Form = iota
+	// StrippedJSON leaves out members that are null.
+	StrippedJSON
+	// Records is the text of a record per row, which ReadRecord reads.
+	Records
+)
+
+// write writes a row in the form.
+func (f Form) write(w *strings.Builder, row string) {
+	switch f {
+	case StrippedJSON:
+		w.WriteString("json_strip_nulls(row_to_json(" + row + "))")
+	case Records:
+		w.WriteString("(" + row + ")::text")
+	default:
+		w.WriteString("row_to_json(" + row + ")")
+	}
+}
+
+// empty is a value of the form that is NULL.
+func (f Form) empty() string {
+	if f == Records {
+		return "NULL::text"
+	}
+	return "NULL::json"
+}
+
+// Bound is how many rows a write may change. With another number it is undone and
+// fails with UNEXPECTED_ROWS.
+type Bound struct {
+	Least, Most int64
+	// Fresh asks how many of the rows are new, of an insert that may merge.
+	Fresh bool
 }
 
 // Select compiles a read.
@@ -68,7 +110,7 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 
 	var w strings.Builder
 	w.Grow(128 + page.Len() + counted.Len())
-	plan := &Plan{Rows: true, Labels: p.labels(c)}
+	plan := &Plan{Rows: true, Labels: p.labels(c), Form: o.Form}
 	threshold := o.EstimateAbove
 	if threshold <= 0 {
 		threshold = 1000
@@ -76,12 +118,12 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	switch q.Count {
 	case query.CountExact:
 		plan.Counted = true
-		w.WriteString("SELECT count(*), NULL::json FROM ")
+		w.WriteString("SELECT count(*), " + o.Form.empty() + " FROM ")
 		w.WriteString(counted.String())
 		w.WriteString(" UNION ALL SELECT NULL, ")
 	case query.CountEstimated:
 		plan.Counted, plan.Threshold = true, threshold
-		w.WriteString("SELECT count(*), NULL::json FROM (SELECT FROM ")
+		w.WriteString("SELECT count(*), " + o.Form.empty() + " FROM (SELECT FROM ")
 		w.WriteString(counted.String())
 		w.WriteString(" LIMIT ")
 		c.arg(&w, threshold+1)
@@ -89,11 +131,8 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	default:
 		w.WriteString("SELECT ")
 	}
-	if o.Records {
-		w.WriteString("(page.*)::text FROM (")
-	} else {
-		w.WriteString("row_to_json(page.*) FROM (")
-	}
+	o.Form.write(&w, "page.*")
+	w.WriteString(" FROM (")
 	w.WriteString(page.String())
 	if err := c.page(&w, q.Page); err != nil {
 		return nil, err

@@ -16,14 +16,16 @@ const NoTotal = -1
 // Result is what the statements of a plan found.
 type Result struct {
 	// JSON is the rows as PostgreSQL printed them: an array, or for a single row
-	// the object alone. Nil when the plan returns no rows, or a single row was
-	// wanted and there was none.
+	// the object alone; for records, their texts as lines. Nil when the plan returns
+	// no rows, or a single row was wanted and there was none.
 	JSON []byte
 	// Rows is the number of rows in JSON.
 	Rows int64
 	// Affected is the number of rows that a write changed. It is more than Rows
 	// when the answer leaves rows out.
 	Affected int64
+	// Fresh is how many of them are new; known of a bound write only.
+	Fresh int64
 	// Total is the number of all rows that match, exact or estimated as asked;
 	// NoTotal when nobody asked.
 	Total int64
@@ -42,15 +44,15 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 	first := db.Statement{SQL: p.SQL, Args: p.Args}
 	switch {
 	case p.Kept:
-		first.Read = func(rows pgx.Rows) error { return r.kept(rows, p.Rows, single) }
+		first.Read = func(rows pgx.Rows) error { return r.kept(rows, p, single) }
 	case !p.Rows:
 		first.Read = r.affected
 	case p.Counted:
-		first.Read = r.counted
+		first.Read = func(rows pgx.Rows) error { return r.counted(rows, p.Form) }
 	case single:
 		first.Read = r.single
 	default:
-		first.Read = r.rows
+		first.Read = func(rows pgx.Rows) error { return r.rows(rows, p.Form) }
 	}
 	if p.Explain == "" {
 		return []db.Statement{first}
@@ -82,23 +84,51 @@ func (r *Result) affected(rows pgx.Rows) error {
 	return nil
 }
 
-// rows joins rows of one JSON column into an array, without those that have none.
-func (r *Result) rows(rows pgx.Rows) error {
-	out := make([]byte, 1, 512)
-	out[0] = '['
+// list gathers rows: an array of JSON, or records as lines of text without their
+// parentheses.
+type list struct {
+	out  []byte
+	form Form
+	rows int64
+}
+
+func newList(form Form) *list {
+	l := &list{out: make([]byte, 0, 512), form: form}
+	if form != Records {
+		l.out = append(l.out, '[')
+	}
+	return l
+}
+
+func (l *list) add(item []byte) {
+	separator := byte(',')
+	if l.form == Records {
+		separator, item = '\n', item[1:len(item)-1]
+	}
+	if l.rows > 0 {
+		l.out = append(l.out, separator)
+	}
+	l.out = append(l.out, item...)
+	l.rows++
+}
+
+func (l *list) end() []byte {
+	if l.form != Records {
+		l.out = append(l.out, ']')
+	}
+	return l.out
+}
+
+// rows reads rows of one column, without those that have nothing in it.
+func (r *Result) rows(rows pgx.Rows, form Form) error {
+	l := newList(form)
 	for rows.Next() {
 		r.Affected++
-		item := rows.RawValues()[0]
-		if item == nil {
-			continue
+		if item := rows.RawValues()[0]; item != nil {
+			l.add(item)
 		}
-		if r.Rows > 0 {
-			out = append(out, ',')
-		}
-		out = append(out, item...)
-		r.Rows++
 	}
-	r.JSON = append(out, ']')
+	r.JSON, r.Rows = l.end(), l.rows
 	return rows.Err()
 }
 
@@ -118,27 +148,25 @@ func (r *Result) single(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-// kept reads the rows of a write that keeps its answer.
-func (r *Result) kept(rows pgx.Rows, wanted, single bool) error {
-	out := make([]byte, 1, 512)
-	out[0] = '['
+// kept reads the rows of a write that tells its number of rows itself.
+func (r *Result) kept(rows pgx.Rows, p *Plan, single bool) error {
+	l := newList(p.Form)
 	for rows.Next() {
 		values := rows.RawValues()
-		switch {
-		case values[1] != nil:
+		if values[1] != nil {
 			var none []byte
-			if err := rows.Scan(&none, &r.Affected); err != nil {
+			var fresh *int64
+			if err := rows.Scan(&none, &r.Affected, &fresh); err != nil {
 				return err
 			}
-		case values[0] != nil:
-			if r.Rows > 0 {
-				out = append(out, ',')
+			if fresh != nil {
+				r.Fresh = *fresh
 			}
-			out = append(out, values[0]...)
-			r.Rows++
+		} else if values[0] != nil {
+			l.add(values[0])
 		}
 	}
-	r.JSON = Answer(append(out, ']'), wanted, single)
+	r.JSON, r.Rows = Answer(l.end(), p.Rows, single), l.rows
 	return rows.Err()
 }
 
@@ -154,29 +182,24 @@ func Answer(array []byte, wanted, single bool) []byte {
 	return array
 }
 
-// counted joins rows of a total and a JSON column; the row that has the total
-// has no JSON.
-func (r *Result) counted(rows pgx.Rows) error {
-	out := make([]byte, 1, 512)
-	out[0] = '['
+// counted reads rows of a total and what rows are given as; the row that has the
+// total has nothing else.
+func (r *Result) counted(rows pgx.Rows, form Form) error {
+	l := newList(form)
 	for rows.Next() {
 		values := rows.RawValues()
-		if values[0] != nil {
-			var total *int64
-			var none []byte
-			if err := rows.Scan(&total, &none); err != nil {
-				return err
-			}
-			r.Total = *total
+		if values[0] == nil {
+			l.add(values[1])
 			continue
 		}
-		if r.Rows > 0 {
-			out = append(out, ',')
+		var total *int64
+		var none []byte
+		if err := rows.Scan(&total, &none); err != nil {
+			return err
 		}
-		out = append(out, values[1]...)
-		r.Rows++
+		r.Total = *total
 	}
-	r.JSON = append(out, ']')
+	r.JSON, r.Rows = l.end(), l.rows
 	return rows.Err()
 }
 

@@ -35,13 +35,14 @@ type Plan struct {
 	// Counted tells that each row has two columns: a total (NULL but in one row)
 	// and the JSON.
 	Counted bool
-	// Kept tells that each row has two columns: the JSON, and the number of rows
-	// written (NULL but in one row).
+	// Kept tells that each row has three columns: the JSON, the number of rows
+	// written and how many of them are new (both NULL but in one row).
 	Kept bool
 	// Rows tells whether the statement returns rows at all.
 	Rows bool
-	// Labels are the names of a Select's columns.
+	// Labels are the names of the columns, Form how rows are given.
 	Labels []string
+	Form   Form
 	// Threshold is where an exact count of CountEstimated stops.
 	Threshold int64
 	// Empty tells that there is nothing to run: no row is read or written.
@@ -171,7 +172,26 @@ func (c *compiler) find(name string) (*Column, error) {
 		return col, nil
 	}
 	return nil, fault.Newf(fault.UnknownColumn, "Unknown column: %s", name).
-		WithHint("The relation " + c.relation.query().String() + " has no column of that name.")
+		WithHint("The relation " + c.relation.query().String() + " has no column of that name.").
+		WithDetails(MissingColumn{Relation: c.name, Column: name})
+}
+
+// MissingColumn is the Details of UNKNOWN_COLUMN.
+type MissingColumn struct {
+	// Relation is what the statement calls the relation.
+	Relation string `json:"relation"`
+	Column   string `json:"column"`
+	// Written tells that a value was given for the column.
+	Written bool `json:"-"`
+}
+
+// findWritten looks a column up for which a value is given.
+func (c *compiler) findWritten(name string) (*Column, error) {
+	col, err := c.find(name)
+	if err != nil {
+		return nil, fault.From(err).WithDetails(MissingColumn{Relation: c.name, Column: name, Written: true})
+	}
+	return col, nil
 }
 
 // relationOf looks the relation of a query up.
@@ -185,7 +205,7 @@ func relationOf(relations Relations, r query.Relation) (*Relation, error) {
 
 // NotFound is the fault of a relation that does not exist or is not exposed.
 func NotFound(r query.Relation) *fault.Fault {
-	return fault.Newf(fault.TableNotFound, "Table '%s' not found", r)
+	return fault.Newf(fault.TableNotFound, "Table '%s' not found", r).WithDetails(r)
 }
 
 func invalid(format string, args ...any) *fault.Fault {

@@ -28,7 +28,7 @@ func writable(relations Relations, r query.Relation) (*Relation, error) {
 func (c *compiler) targets(body query.Body, only, ignore []string) ([]*Column, error) {
 	var columns []*Column
 	for _, name := range only {
-		if _, err := c.find(name); err != nil {
+		if _, err := c.findWritten(name); err != nil {
 			return nil, err
 		}
 	}
@@ -36,7 +36,7 @@ func (c *compiler) targets(body query.Body, only, ignore []string) ([]*Column, e
 		if slices.Contains(ignore, key) || only != nil && !slices.Contains(only, key) {
 			continue
 		}
-		col, err := c.find(key)
+		col, err := c.findWritten(key)
 		if err != nil {
 			return nil, err
 		}
@@ -264,17 +264,17 @@ func (c *compiler) conflict(w *strings.Builder, q *query.Insert, columns []*Colu
 }
 
 // returning writes the RETURNING clause.
-func (c *compiler) returning(w *strings.Builder, r query.Returning) error {
+func (c *compiler) returning(plan *Plan, w *strings.Builder, r query.Returning) error {
 	if !r.Rows {
 		return nil
 	}
 	w.WriteString(" RETURNING ")
-	return c.answer(w, r)
+	return c.answer(plan, w, r)
 }
 
 // answer writes the JSON of a written row. It is NULL for a row that lacks the
 // rows which an inner embed wants: the row is written, but not shown.
-func (c *compiler) answer(w *strings.Builder, r query.Returning) error {
+func (c *compiler) answer(plan *Plan, w *strings.Builder, r query.Returning) error {
 	if r.Truncate < 0 {
 		return invalid("truncate cannot be negative")
 	}
@@ -282,14 +282,17 @@ func (c *compiler) answer(w *strings.Builder, r query.Returning) error {
 	if err != nil {
 		return err
 	}
+	plan.Labels, plan.Form = p.labels(c), c.options.Form
 	if p.star != "" {
-		w.WriteString("row_to_json(" + p.star + ")")
+		c.options.Form.write(w, p.star)
 		return nil
 	}
 	if p.grouped {
 		return invalid("the rows of a write cannot be aggregated")
 	}
-	w.WriteString("(SELECT row_to_json(item.*) FROM (SELECT ")
+	w.WriteString("(SELECT ")
+	c.options.Form.write(w, "item.*")
+	w.WriteString(" FROM (SELECT ")
 	p.columns(w)
 	if p.joins.Len() > 0 {
 		w.WriteString(" FROM (VALUES (1)) AS ")
@@ -491,8 +494,9 @@ func (c *compiler) change(w *strings.Builder, cond query.Condition, order []quer
 // answered completes a write, whose head stands in w, with its answer: the rows in
 // order, by keys that the write gives.
 func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, order []query.Order) (*Plan, error) {
-	if len(order) == 0 && c.options.Keep == nil {
-		if err := c.returning(w, r); err != nil {
+	o := &c.options
+	if len(order) == 0 && o.Keep == nil && o.Bound == nil {
+		if err := c.returning(plan, w, r); err != nil {
 			return nil, err
 		}
 		return c.finish(plan, w.String())
@@ -503,11 +507,17 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 	outer.WriteString(w.String())
 	outer.WriteString(" RETURNING ")
 	if !r.Rows {
-		outer.WriteString("NULL::json")
-	} else if err := c.answer(&outer, r); err != nil {
+		outer.WriteString(o.Form.empty())
+	} else if err := c.answer(plan, &outer, r); err != nil {
 		return nil, err
 	}
 	outer.WriteString(" AS item")
+	if o.Bound != nil && o.Bound.Fresh {
+		// A row that was there before has been locked by the conflict.
+		outer.WriteString(", (")
+		c.column(&outer, "xmax")
+		outer.WriteString(" = 0) AS fresh")
+	}
 	for i, term := range order {
 		outer.WriteString(", ")
 		if err := c.orderKey(&outer, term); err != nil {
@@ -523,14 +533,28 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 		terms.WriteString("page." + key)
 		direction(&terms, term)
 	}
-	if c.options.Keep == nil {
+	if o.Keep == nil && o.Bound == nil {
 		outer.WriteString(") SELECT page.item FROM page" + terms.String())
 		return c.finish(plan, outer.String())
 	}
 	plan.Kept = true
-	outer.WriteString(") (SELECT page.item, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, app.keep_answer(")
-	c.arg(&outer, c.options.Keep)
-	outer.WriteString("::bytea, (SELECT count(*) FROM page), (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms.String() + "), '') || ']' FROM page))")
+	outer.WriteString(") (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, ")
+	if o.Keep != nil {
+		outer.WriteString("app.keep_answer(")
+		c.arg(&outer, o.Keep)
+		outer.WriteString("::bytea, (SELECT count(*) FROM page), (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms.String() + "), '') || ']' FROM page)), NULL")
+		return c.finish(plan, outer.String())
+	}
+	outer.WriteString("app.check_affected((SELECT count(*) FROM page), ")
+	c.arg(&outer, o.Bound.Least)
+	outer.WriteString("::int8, ")
+	c.arg(&outer, o.Bound.Most)
+	outer.WriteString("::int8), ")
+	if o.Bound.Fresh {
+		outer.WriteString("(SELECT count(*) FROM page WHERE page.fresh)")
+	} else {
+		outer.WriteString("NULL")
+	}
 	return c.finish(plan, outer.String())
 }
 

@@ -1,26 +1,24 @@
-package tables
+package filter
 
 import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
-
-	"fluxbase/persistence/fault"
 )
 
-// parameter is one pair of a query string. Order and repetition matter.
-type parameter struct{ key, value string }
+// Parameter is one pair of a query string. Order and repetition matter.
+type Parameter struct{ Key, Value string }
 
 // maxParameters bounds what one query string may hold.
 const maxParameters = 500
 
-// parameters splits a raw query string. Broken escapes are refused: guessing
+// Parameters splits a raw query string. Broken escapes are refused: guessing
 // what they meant could change a condition.
-func parameters(raw string) ([]parameter, error) {
+func Parameters(raw string) ([]Parameter, error) {
 	if raw == "" {
 		return nil, nil
 	}
-	out := make([]parameter, 0, strings.Count(raw, "&")+1)
+	out := make([]Parameter, 0, strings.Count(raw, "&")+1)
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
@@ -38,7 +36,7 @@ func parameters(raw string) ([]parameter, error) {
 		if value, err = unescape(value); err != nil {
 			return nil, err
 		}
-		out = append(out, parameter{key, value})
+		out = append(out, Parameter{key, value})
 	}
 	return out, nil
 }
@@ -54,8 +52,4 @@ func unescape(s string) (string, error) {
 		return "", invalid("a parameter is not valid UTF-8 text")
 	}
 	return s, nil
-}
-
-func invalid(format string, args ...any) *fault.Fault {
-	return fault.Newf(fault.InvalidQuery, "Invalid query parameters: "+format, args...)
 }

@@ -433,13 +433,13 @@ func (c *compiler) arrayOfClaim(of expression) (*claim, error) {
 
 // booleanClaim compiles a condition without columns.
 func (c *compiler) booleanClaim(e expression) (*claim, error) {
-	inner := compiler{scope: c.scope, depth: c.depth}
+	if hasColumns(e) {
+		return nil, errUnknown
+	}
+	inner := compiler{scope: c.scope}
 	p, err := inner.condition(e)
 	if err != nil {
 		return nil, err
-	}
-	if inner.columns {
-		return nil, errUnknown
 	}
 	slots := inner.slots
 	return &claim{kind: Boolean, give: func(s *Settings) (datum, bool) {

@@ -47,14 +47,11 @@ type compiler struct {
 	scope *Scope
 	// slots are the parts without columns, evaluated once per caller.
 	slots []*claim
-	// columns tells that a column was met.
-	columns bool
-	depth   int
 }
 
 // hasColumns tells whether an expression names a column.
 func hasColumns(e expression) bool {
-	any := func(all ...expression) bool {
+	in := func(all ...expression) bool {
 		for _, one := range all {
 			if hasColumns(one) {
 				return true
@@ -66,23 +63,23 @@ func hasColumns(e expression) bool {
 	case columnName:
 		return true
 	case call:
-		return any(e.arguments...)
+		return in(e.arguments...)
 	case cast:
 		return hasColumns(e.of)
 	case operation:
-		return any(e.left, e.right)
+		return in(e.left, e.right)
 	case junction:
-		return any(e.terms...)
+		return in(e.terms...)
 	case negation:
 		return hasColumns(e.of)
 	case test:
 		return hasColumns(e.of)
 	case distinction:
-		return any(e.left, e.right)
+		return in(e.left, e.right)
 	case quantified:
-		return any(e.left, e.list)
+		return in(e.left, e.list)
 	case array:
-		return any(e.elements...)
+		return in(e.elements...)
 	case arrayOf:
 		return hasColumns(e.of)
 	}
@@ -174,7 +171,6 @@ func (c *compiler) place(e expression) (place, Kind, error) {
 	case columnName:
 		for i, column := range c.scope.Columns {
 			if column.Name == e.name && column.Kind != Other {
-				c.columns = true
 				return place{column: i, kind: column.Kind}, column.Kind, nil
 			}
 		}

@@ -31,18 +31,16 @@ type Value struct {
 	text   string // of text, and of uuids in lower case
 }
 
-// IsNull tells whether the value is NULL.
-func (v Value) IsNull() bool { return !v.set }
-
 func textValue(s string) Value { return Value{set: true, text: s} }
 func intValue(n int64) Value   { return Value{set: true, number: n} }
-func boolValue(b bool) Value   { return Value{set: true, number: truthOf(b)} }
-func truthOf(b bool) (n int64) {
+func boolValue(b bool) Value {
+	v := Value{set: true}
 	if b {
-		n = 1
+		v.number = 1
 	}
-	return n
+	return v
 }
+
 func (v Value) isTrue() bool  { return v.set && v.number != 0 }
 func (v Value) isFalse() bool { return v.set && v.number == 0 }
 
@@ -60,7 +58,7 @@ func (v Value) asText(k Kind) Value {
 	return v
 }
 
-// column is what is known of a type by its SQL name.
+// typeOf is what is known of a type.
 type typeOf struct {
 	kind     Kind
 	list     bool

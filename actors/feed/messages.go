@@ -5,8 +5,15 @@
 // while as long as transactions are running whose changes may come, and once a
 // second whatever happens, because a bell can be lost with its connection. One
 // read is in flight at most, and none while the connections have too much to
-// write. A subscription is acknowledged when everything that is committed from
-// then on will be delivered.
+// write. A subscription is acknowledged when everything that is committed behind its
+// cursor will be delivered, or its end be told.
+//
+// A subscription that begins in the past, at a cursor or with the rows of a snapshot,
+// is brought to the present by an actor of its own (actors/replay). The feed opens
+// its cursor, attaches it to its table when it has read as far itself, and puts the
+// subscriber into its place when it has arrived. The same is done again when tables
+// were written to which a table's policies read, for those who began with rows; the
+// others are told that their view changed.
 package feed
 
 import (

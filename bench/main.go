@@ -14,11 +14,13 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"fluxbase/bench/flooder"
 	"fluxbase/bench/floor"
 	"fluxbase/bench/measure"
 	"fluxbase/bench/scenario"
@@ -76,7 +78,7 @@ func command() *cobra.Command {
 			return nil
 		},
 	})
-	root.AddCommand(floorCommand())
+	root.AddCommand(floorCommand(), flooderCommand())
 	return root
 }
 
@@ -140,6 +142,23 @@ func floorCommand() *cobra.Command {
 			default:
 				return fmt.Errorf("no floor server is called %q", args[0])
 			}
+		},
+	}
+}
+
+// flooderCommand floods a server until standard input closes; the benchmark starts it
+// itself.
+func flooderCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "flooder",
+		Hidden: true,
+		Args:   cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			n, err := strconv.Atoi(args[1])
+			if err != nil {
+				return err
+			}
+			return flooder.Run(c.Context(), args[0], n, os.Stdin, os.Stdout)
 		},
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/sync/errgroup"
 
+	"fluxbase/bench/flooder"
 	"fluxbase/bench/measure"
 	"fluxbase/bench/socket"
 	"fluxbase/bench/target"
@@ -90,69 +89,33 @@ func middle(values []float64) float64 {
 }
 
 // beside measures while the other tenant floods.
-func (l *floodLoad) beside(ctx context.Context, t *target.Target, quiet *sender, row *measure.Row) error {
-	var sent, refused, delivered atomic.Int64
-	loop, err := socket.NewLoop(func(_ *socket.Conn, message []byte) {
-		if strings.Contains(string(message), "RATE_LIMIT_EXCEEDED") {
-			refused.Add(1)
-		} else {
-			delivered.Add(1)
-		}
-	})
+func (l *floodLoad) beside(ctx context.Context, t *target.Target, quiet *sender, row *measure.Row) (failed error) {
+	url := "ws" + strings.TrimPrefix(t.Nodes[0].URL, "http") + "/realtime?tenant=" + floodTenant
+	flooders, err := flooder.Start(url, l.flooders)
 	if err != nil {
 		return err
 	}
-	defer loop.Close()
-	conns := make([]*socket.Conn, l.flooders)
-	for i := range conns {
-		url := "ws" + strings.TrimPrefix(t.Nodes[0].URL, "http") + "/realtime?tenant=" + floodTenant
-		if conns[i], err = socket.Dial(ctx, url, ""); err != nil {
-			closeAll(conns[:i])
-			return err
-		}
-		if err = errors.Join(conns[i].Flood(), loop.Add(conns[i])); err != nil {
-			closeAll(conns[:i+1])
-			return err
-		}
-	}
-	reading, stop := context.WithCancel(ctx)
-	var flooding errgroup.Group
-	flooding.Go(func() error { return loop.Run(reading) })
-	for i, c := range conns {
-		flooding.Go(func() error {
-			for n := 0; reading.Err() == nil; n++ {
-				// The send ends with an error when the socket is closed below.
-				if c.Send(floodMessage(i, n)) != nil {
-					return nil
-				}
-				sent.Add(1)
-			}
-			return nil
-		})
+	defer func() { failed = errors.Join(failed, flooders.Close()) }()
+	if _, err := flooders.Totals(); err != nil {
+		return err
 	}
 	time.Sleep(floodLead)
-	before, start, database := sent.Load(), time.Now(), t.PostgresCPU()
-	refusedBefore, deliveredBefore := refused.Load(), delivered.Load()
-	err = l.quiet.measure(ctx, quiet, row)
-	seconds := time.Since(start).Seconds()
-	row.Set("flood sent/s", float64(sent.Load()-before)/seconds).
-		Set("flood refused/s", float64(refused.Load()-refusedBefore)/seconds).
-		Set("flood received/s", float64(delivered.Load()-deliveredBefore)/seconds).
-		Set("PostgreSQL % of a core", 100*(t.PostgresCPU()-database).Seconds()/seconds)
-	stop()
-	closeAll(conns)
-	return errors.Join(err, flooding.Wait())
-}
-
-// floodMessage is the nth message of a flooding connection: mostly broadcasts, and
-// now and then another channel.
-func floodMessage(connection, n int) []byte {
-	if n%10 == 9 {
-		kind := "subscribe"
-		if n%20 == 19 {
-			kind = "unsubscribe"
-		}
-		return fmt.Appendf(nil, `{"type":%q,"channel":"broadcast:flood-%d-%d"}`, kind, connection, n/20%50)
+	before, err := flooders.Totals()
+	if err != nil {
+		return err
 	}
-	return fmt.Appendf(nil, `{"type":"broadcast","channel":"broadcast:flood","event":"e","payload":%s}`, payload(int64(n), 128))
+	start, database := time.Now(), t.PostgresCPU()
+	if err := l.quiet.measure(ctx, quiet, row); err != nil {
+		return err
+	}
+	seconds, used := time.Since(start).Seconds(), t.PostgresCPU()-database
+	after, err := flooders.Totals()
+	if err != nil {
+		return err
+	}
+	row.Set("flood sent/s", float64(after.Sent-before.Sent)/seconds).
+		Set("refused/s", float64(after.Refused-before.Refused)/seconds).
+		Set("received/s", float64(after.Received-before.Received)/seconds).
+		Set("PostgreSQL % of a core", 100*used.Seconds()/seconds)
+	return nil
 }

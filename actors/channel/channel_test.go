@@ -249,21 +249,29 @@ func TestHomeLeaves(t *testing.T) {
 	testLosingTheHome(t, (*kerneltest.Cluster).Kill, "e=1/1 e=2/1 ")
 }
 
-func testLosingTheHome(t *testing.T, lose func(*kerneltest.Cluster, kernel.NodeID), want string) {
-	c := kerneltest.New(t)
-	nodes := map[kernel.NodeID]*kerneltest.Node{}
-	routers := map[kernel.NodeID]kernel.Ref{}
+// threeNodes joins nodes with routers, and tells which of them is the room's home and
+// which are not.
+func threeNodes(t *testing.T, c *kerneltest.Cluster, router func(*testing.T, *kerneltest.Node) kernel.Ref) (
+	nodes map[kernel.NodeID]*kerneltest.Node, routers map[kernel.NodeID]kernel.Ref, home kernel.NodeID, alive []kernel.NodeID,
+) {
+	t.Helper()
+	nodes, routers = map[kernel.NodeID]*kerneltest.Node{}, map[kernel.NodeID]kernel.Ref{}
 	for _, id := range []kernel.NodeID{"a", "b", "c"} {
 		nodes[id] = c.Join(id)
 		routers[id] = router(t, nodes[id])
 	}
-	home := nodes["a"].Home(Kind, room.String())
-	var alive []kernel.NodeID
+	home = nodes["a"].Home(Kind, room.String())
 	for id := range nodes {
 		if id != home {
 			alive = append(alive, id)
 		}
 	}
+	return nodes, routers, home, alive
+}
+
+func testLosingTheHome(t *testing.T, lose func(*kerneltest.Cluster, kernel.NodeID), want string) {
+	c := kerneltest.New(t)
+	nodes, routers, home, alive := threeNodes(t, c, router)
 	one, two := listen(t, nodes[alive[0]], routers[alive[0]], "1"), listen(t, nodes[alive[1]], routers[alive[1]], "2")
 	first := mustPublish(t, routers[alive[0]], Publish{Event: "e", Payload: []byte("1")})
 	one.hears("e=1/1 ")

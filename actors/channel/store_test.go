@@ -86,18 +86,7 @@ func shelved(t *testing.T, n *kerneltest.Node, s kernel.History) kernel.Ref {
 // nobody is told that anything may be missing.
 func TestHistoryOutlivesTheHome(t *testing.T) {
 	c, s := kerneltest.New(t), newShelf()
-	nodes, routers := map[kernel.NodeID]*kerneltest.Node{}, map[kernel.NodeID]kernel.Ref{}
-	for _, id := range []kernel.NodeID{"a", "b", "c"} {
-		nodes[id] = c.Join(id)
-		routers[id] = shelved(t, nodes[id], s)
-	}
-	home := nodes["a"].Home(Kind, room.String())
-	var alive []kernel.NodeID
-	for id := range nodes {
-		if id != home {
-			alive = append(alive, id)
-		}
-	}
+	nodes, routers, home, alive := threeNodes(t, c, func(t *testing.T, n *kerneltest.Node) kernel.Ref { return shelved(t, n, s) })
 	one := listen(t, nodes[alive[0]], routers[alive[0]], "1")
 	first := mustPublish(t, routers[alive[0]], Publish{Event: "e", Payload: []byte("1"), Scope: "s", MessageID: "m1"})
 	one.hears("e=1/1 ")

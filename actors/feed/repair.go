@@ -50,12 +50,16 @@ func (f *feed) viewChanged(c *kernel.Context, id int32) {
 		// A table that cannot hear it is about to end, and its subscribers to be told.
 		_ = at.ref.Tell(table.NotifyView{Plan: f.plan})
 	}
+	var stale []*subscription
 	f.registry.each(id, func(s *subscription) {
 		if seesByOthers(t, s.subscriber.Caller) && (s.rows != nil || !s.replay.IsZero()) {
-			s.stale = true
-			f.repair(c, s)
+			stale = append(stale, s)
 		}
 	})
+	for _, s := range stale {
+		s.stale = true
+		f.repair(c, s)
+	}
 }
 
 // seesByOthers tells whether the policies may read more than the row and the caller:

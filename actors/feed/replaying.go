@@ -52,6 +52,7 @@ func (f *feed) resume(c *kernel.Context, s *subscription, cursor string, answer 
 			return
 		}
 		o.From, o.Signature, o.Rows = place.Position, place.Signature, nil
+		o.Track = false // which rows the client has is not known
 	}
 	if old := f.registry.subscribers[s.subscriber.Ref][s.id]; old != nil {
 		f.detach(c, old)
@@ -110,7 +111,7 @@ func (f *feed) startReplay(c *kernel.Context, s *subscription, o replay.Options,
 	s.replay = ref
 	f.registry.add(s)
 	c.Watch(s.subscriber.Ref)
-	f.replays[ref] = &replaying{subscriber: s.subscriber.Ref, id: s.id, snapshot: o.Rows != nil, track: o.Track && o.Rows != nil, answer: answer}
+	f.replays[ref] = &replaying{subscriber: s.subscriber.Ref, id: s.id, snapshot: o.Rows != nil, track: o.Track, answer: answer}
 	return nil
 }
 
@@ -265,6 +266,9 @@ func (f *feed) endSubscription(c *kernel.Context, s *subscription, err error) {
 
 // forgetReplay stops a replay.
 func (f *feed) forgetReplay(c *kernel.Context, ref kernel.Ref) {
+	if r := f.replays[ref]; r != nil && r.answer != nil {
+		defer r.answer(Subscribed{}, fault.New(fault.Canceled, "the subscription was ended or replaced"))
+	}
 	delete(f.replays, ref)
 	delete(f.attaching, ref)
 	c.Unwatch(ref)

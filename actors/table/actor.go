@@ -43,8 +43,17 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		}
 		a.gone = append(a.gone, m.Subscriber)
 		for i, w := range a.waiting {
-			if add, ok := w.(Add); ok && add.Subscriber.Ref == m.Subscriber {
-				a.waiting[i] = nil
+			switch w := w.(type) {
+			case Add:
+				if w.Subscriber.Ref == m.Subscriber {
+					a.waiting[i] = nil
+				}
+			case Replace:
+				if w.Subscriber.Ref == m.Subscriber {
+					a.waiting[i] = Remove{Subscriber: w.Old, ID: w.Subscription.ID}
+					// Nobody needs what still comes to it.
+					_ = w.Old.Tell(Replaced{})
+				}
 			}
 		}
 	case Add, Replace, Remove, Deliver, Notify, NotifyView, TellPosition:

@@ -13,14 +13,14 @@ import (
 )
 
 // startCluster runs nodes that share a database and know each other.
-func startCluster(t *testing.T, nodes int) []*servertest.Node {
+func startCluster(t *testing.T, nodes int, settings ...string) []*servertest.Node {
 	t.Helper()
 	url := dbtest.Create(t)
 	all := make([]*servertest.Node, nodes)
 	var starting sync.WaitGroup
 	for i := range all {
 		starting.Go(func() {
-			all[i] = servertest.On(t, url, "CLUSTER_ENABLED=yes", fmt.Sprint("CLUSTER_NODE_NAME=node", i+1), "DATABASE_MAX_CONNECTIONS=12")
+			all[i] = servertest.On(t, url, append([]string{"CLUSTER_ENABLED=yes", fmt.Sprint("CLUSTER_NODE_NAME=node", i+1), "DATABASE_MAX_CONNECTIONS=12"}, settings...)...)
 		})
 	}
 	starting.Wait()

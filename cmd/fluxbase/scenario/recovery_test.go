@@ -118,3 +118,45 @@ func TestChannelHistoryOutlivesTheServer(t *testing.T) {
 	eventually(t, "the channel takes messages again", func() bool { return say("news", 4).Status == 200 })
 	s.expect(`{"type":"broadcast","offset":4,"payload":{"broadcast":{"payload":4}}}`)
 }
+
+// Nodes leave one after the other, and with them the homes of channels. Clients that
+// come back to another node have everything, in one order.
+func TestClusterChannelsOutliveTheirHomes(t *testing.T) {
+	t.Parallel()
+	redis := miniredis.RunT(t)
+	nodes := startCluster(t, 3, "REDIS_URL=redis://"+redis.Addr())
+	const channels = 6
+	type place struct{ epoch, offset float64 }
+	at := map[string]*place{}
+	said := map[string]int{}
+	say := func(n *servertest.Node, name string) {
+		said[name]++
+		n.Want(200, "POST", "/api/v1/realtime/broadcast", n.ServiceKey, fmt.Sprintf(`{"channel":%q,"message":%d}`, name, said[name]))
+	}
+	last := nodes[len(nodes)-1]
+	watcher := openSocket(t, last.SocketURL(""))
+	for i := range channels {
+		name := fmt.Sprint("broadcast:", i)
+		watcher.send(`{"type":"subscribe","channel":%q}`, name)
+		ack := watcher.expect(fmt.Sprintf(`{"type":"ack","channel":%q}`, name))
+		at[name] = &place{epoch: ack["epoch"].(float64)}
+	}
+	for round, n := range nodes {
+		back := openSocket(t, n.SocketURL(""))
+		for name, p := range at {
+			say(n, name)
+			back.send(`{"type":"subscribe","channel":%q,"config":{"recover":{"epoch":%.0f,"offset":%.0f}}}`, name, p.epoch, p.offset)
+			back.expect(fmt.Sprintf(`{"type":"ack","channel":%q,"recovered":true,"epoch":%.0f}`, name, p.epoch))
+			for i := int(p.offset) + 1; i <= said[name]; i++ {
+				back.expect(fmt.Sprintf(`{"type":"broadcast","channel":%q,"offset":%d,"payload":{"broadcast":{"payload":%d}}}`, name, i, i))
+			}
+			p.offset = float64(said[name])
+			watcher.expect(fmt.Sprintf(`{"type":"broadcast","channel":%q,"offset":%d}`, name, said[name]))
+			say(n, name) // missed by whoever is on this node
+			watcher.expect(fmt.Sprintf(`{"type":"broadcast","channel":%q,"offset":%d}`, name, said[name]))
+		}
+		if round < len(nodes)-1 {
+			n.Stop()
+		}
+	}
+}

@@ -38,7 +38,7 @@ func (h *hopper) connect(c caller.Caller) {
 		m.Snapshot = &delivery.SnapshotRequest{Order: []query.Order{{Path: query.Column("id")}}}
 	}
 	begun, err := h.ask(m)
-	for ; fault.CodeOf(err) == fault.ServiceUnavailable || fault.CodeOf(err) == fault.InternalError; begun, err = h.ask(m) {
+	for ; fault.CodeOf(err) == fault.ServiceUnavailable; begun, err = h.ask(m) {
 		time.Sleep(20 * time.Millisecond) // the database was away
 	}
 	if err != nil {

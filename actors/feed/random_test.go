@@ -15,6 +15,7 @@ import (
 	"fluxbase/actors/feed"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
 
@@ -112,11 +113,18 @@ func (v *viewer) apply(c *delivery.Change) {
 func (v *viewer) want() map[string]string {
 	v.t.Helper()
 	rows := map[string]string{}
-	err := v.f.DB.Run(v.f.ctx, v.caller, db.Statement{SQL: "SELECT id::text, row_to_json(a)::text FROM a WHERE " + v.where, Read: func(r pgx.Rows) error {
-		var id, image string
-		_, err := pgx.ForEachRow(r, []any{&id, &image}, func() error { rows[id] = image; return nil })
-		return err
-	}})
+	// Connections that were cut are noticed when they are used.
+	var err error
+	for range 20 {
+		clear(rows)
+		if err = v.f.DB.Run(v.f.ctx, v.caller, db.Statement{SQL: "SELECT id::text, row_to_json(a)::text FROM a WHERE " + v.where, Read: func(r pgx.Rows) error {
+			var id, image string
+			_, err := pgx.ForEachRow(r, []any{&id, &image}, func() error { rows[id] = image; return nil })
+			return err
+		}}); fault.CodeOf(err) != fault.ServiceUnavailable {
+			break
+		}
+	}
 	if err != nil {
 		v.t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func (r Reader) page(ctx context.Context, m readPage) (p page, err error) {
 	case errors.Is(err, changelog.ErrEpochChanged):
 		return page{}, resumeError(delivery.EpochChanged, err)
 	case err != nil:
-		return page{}, err
+		return page{}, away(err)
 	}
 	p = page{next: place{b.Next, m.from.signature, m.from.plan}, entries: len(b.Entries)}
 	if b.Plan != nil {
@@ -147,6 +147,11 @@ func resumeError(reason string, why error) error {
 	return &delivery.ResumeError{Reason: reason, Message: "the subscription cannot go on from its cursor: " + why.Error()}
 }
 
+// away says that the log cannot be read right now.
+func away(err error) error {
+	return fault.New(fault.ServiceUnavailable, "changes cannot be followed right now").WithCause(err)
+}
+
 func notEnabled(o *Options) error {
 	if t, ok := o.Plan.Table(o.Table); ok {
 		return fault.Newf(fault.RealtimeNotEnabled, "table %s.%s not enabled for realtime", t.Schema, t.Name)
@@ -174,7 +179,7 @@ func (r Reader) rows(ctx context.Context, m readRows) (page, error) {
 		}
 		current, err := r.Log.Current(ctx, plan)
 		if err != nil {
-			return page{}, err
+			return page{}, away(err)
 		}
 		if current {
 			next := place{changelog.Position{Epoch: m.from.at.Epoch, Seen: rows.Snapshot}, t.Signature, plan}
@@ -187,7 +192,7 @@ func (r Reader) rows(ctx context.Context, m readRows) (page, error) {
 			return p, err
 		}
 		if _, plan, err = r.Log.Now(ctx); err != nil {
-			return page{}, err
+			return page{}, away(err)
 		}
 	}
 	return page{}, fault.New(fault.ServiceUnavailable, "the table's definition changes all the time")

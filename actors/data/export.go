@@ -122,7 +122,7 @@ func (e *exporter) line(fields [][]byte) error {
 }
 
 func (e *exporter) field(f []byte) {
-	if f == nil || len(f) > 0 && bytes.IndexAny(f, "\",\r\n") < 0 {
+	if f == nil || len(f) > 0 && !bytes.ContainsAny(f, "\",\r\n") {
 		_, _ = e.out.Write(f)
 		return
 	}

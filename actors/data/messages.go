@@ -138,6 +138,23 @@ type Setting struct{ Name, Value string }
 // transaction; empty where nobody set them. Only messages with Terms learn it.
 type Response struct{ Status, Headers string }
 
+// Call calls a function. The reply is a *Called.
+type Call struct {
+	Caller caller.Caller
+	Query  *query.Call
+	// ReadOnly runs it where nothing can be written.
+	ReadOnly bool
+	Terms    *Terms
+}
+
+// Called is what a function gave.
+type Called struct {
+	Page
+	// Void is a function that gives nothing, Scalar one that gives values and not
+	// rows, Set one that gives any number.
+	Void, Scalar, Set bool
+}
+
 // Page is a list of rows.
 type Page struct {
 	Response

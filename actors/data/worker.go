@@ -44,7 +44,7 @@ func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 	seen := w.catalog.Current()
 	reply, err := w.handle(ctx, msg)
 	switch fault.CodeOf(err) {
-	case fault.TableNotFound, fault.UnknownColumn, fault.RelationshipNotFound:
+	case fault.TableNotFound, fault.UnknownColumn, fault.RelationshipNotFound, fault.FunctionNotFound:
 		if changed, failed := w.catalog.Refresh(ctx, seen); failed != nil || !changed {
 			return reply, err
 		}
@@ -61,6 +61,8 @@ func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 		return w.get(ctx, m)
 	case *Export:
 		return w.export(ctx, m)
+	case *Call:
+		return w.call(ctx, m)
 	case *Create:
 		return w.create(ctx, m)
 	case *Update:

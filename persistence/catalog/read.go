@@ -60,6 +60,22 @@ type document struct {
 		Set                    bool
 		Rows                   float64
 	}
+	Routines []struct {
+		Schema, Name string
+		Type, Target uint32
+		Set          bool
+		Defaults     int
+		Variadic     bool
+		Parameters   []struct {
+			Name     string
+			Type     uint32
+			TypeName string `json:"type_name"`
+		}
+		Columns []struct {
+			Name string
+			Type uint32
+		}
+	}
 	Types []struct {
 		OID          uint32
 		Schema, Name string
@@ -125,7 +141,30 @@ func read(ctx context.Context, d *db.Database, schemas []string) (*Snapshot, err
 		s.relations[name{r.Schema, r.Name}] = relation
 	}
 	s.relate(&doc)
+	s.readRoutines(&doc)
 	return s, nil
+}
+
+// readRoutines fills in what can be called.
+func (s *Snapshot) readRoutines(doc *document) {
+	s.routines = make(map[name][]*Routine, len(doc.Routines))
+	byOID := make(map[uint32]*Relation, len(s.relations))
+	for _, r := range s.relations {
+		byOID[r.OID] = r
+	}
+	for _, d := range doc.Routines {
+		r := &Routine{Schema: d.Schema, Name: d.Name, Type: s.types[d.Type], Set: d.Set, Relation: byOID[d.Target]}
+		for i, p := range d.Parameters {
+			last := i == len(d.Parameters)-1
+			r.Parameters = append(r.Parameters, Parameter{Name: p.Name, Type: s.types[p.Type], TypeName: p.TypeName,
+				Optional: i >= len(d.Parameters)-d.Defaults, Variadic: last && d.Variadic})
+		}
+		for _, c := range d.Columns {
+			r.Columns = append(r.Columns, Column{Name: c.Name, Type: s.types[c.Type], Nullable: true})
+		}
+		key := name{d.Schema, d.Name}
+		s.routines[key] = append(s.routines[key], r)
+	}
 }
 
 // relate fills in how the relations hang together.

@@ -14,6 +14,26 @@ WITH RECURSIVE relation AS (
   JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]
   JOIN relation r ON r.oid = t.typrelid
   WHERE n.nspname = ANY ($1::text[]) AND p.prokind = 'f' AND p.pronargs = 1
+), routine AS (
+  -- Functions that can be called, but those of extensions.
+  SELECT p.*, n.nspname, (SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype) AS target
+  FROM pg_catalog.pg_proc p
+  JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname = ANY ($1::text[]) AND p.prokind = 'f'
+    AND p.prorettype NOT IN ('pg_catalog.trigger'::pg_catalog.regtype, 'pg_catalog.event_trigger'::pg_catalog.regtype)
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+), argument AS (
+  SELECT r.oid, a.type, a.ord, coalesce(r.proargnames[a.ord], '') AS name, coalesce(r.proargmodes[a.ord]::text, 'i') AS mode
+  FROM routine r, unnest(coalesce(r.proallargtypes, r.proargtypes::pg_catalog.oid[])) WITH ORDINALITY a (type, ord)
+), outcome AS (
+  -- The columns of what is returned as a row.
+  SELECT r.oid, a.attname AS name, a.atttypid AS type, a.attnum::int8 AS ord
+  FROM routine r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.target AND a.attnum > 0 AND NOT a.attisdropped
+  WHERE r.target <> 0
+  UNION ALL
+  SELECT a.oid, a.name, a.type, a.ord FROM argument a JOIN routine r ON r.oid = a.oid
+  WHERE a.mode IN ('o', 'b', 't') AND r.prorettype = 'pg_catalog.record'::pg_catalog.regtype
 ), view AS (
   -- The exposed views and those beneath them.
   SELECT r.oid FROM relation r WHERE r.relkind IN ('v', 'm')
@@ -31,7 +51,11 @@ WITH RECURSIVE relation AS (
     JOIN relation r ON r.oid = a.attrelid
     WHERE a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT c.prorettype FROM computed c)
+    SELECT r.prorettype FROM routine r
+    UNION ALL
+    SELECT a.type FROM argument a
+    UNION ALL
+    SELECT o.type FROM outcome o)
   UNION
   -- What domains, arrays and ranges are made of.
   SELECT t.*
@@ -130,6 +154,15 @@ SELECT json_build_object(
       'schema', c.nspname, 'name', c.proname, 'relation', c.relation::pg_catalog.int8, 'type', c.prorettype::pg_catalog.int8,
       'target', coalesce(c.target, 0)::pg_catalog.int8, 'set', c.proretset, 'rows', c.prorows
     ) ORDER BY c.proname, c.nspname, c.oid) FROM computed c), '[]'),
+  'routines', coalesce((SELECT json_agg(json_build_object(
+      'schema', r.nspname, 'name', r.proname, 'type', r.prorettype::pg_catalog.int8, 'target', coalesce(r.target, 0)::pg_catalog.int8,
+      'set', r.proretset, 'defaults', r.pronargdefaults, 'variadic', r.provariadic <> 0,
+      'parameters', coalesce((SELECT json_agg(json_build_object('name', a.name, 'type', a.type::pg_catalog.int8,
+          'type_name', pg_catalog.format_type(a.type, NULL)) ORDER BY a.ord)
+        FROM argument a WHERE a.oid = r.oid AND a.mode IN ('i', 'b', 'v')), '[]'),
+      'columns', coalesce((SELECT json_agg(json_build_object('name', o.name, 'type', o.type::pg_catalog.int8) ORDER BY o.ord)
+        FROM outcome o WHERE o.oid = r.oid), '[]')
+    ) ORDER BY r.nspname, r.proname, r.oid) FROM routine r), '[]'),
   'types', coalesce((SELECT json_agg(json_build_object(
     'oid', t.oid::pg_catalog.int8,
     'schema', n.nspname,

@@ -14,6 +14,7 @@ type Snapshot struct {
 	schemas   []string
 	relations map[name]*Relation
 	types     map[uint32]*Type
+	routines  map[name][]*Routine
 }
 
 type name struct{ schema, relation string }
@@ -54,6 +55,39 @@ func (s *Snapshot) Relations() []*Relation {
 func (s *Snapshot) Type(oid uint32) (*Type, bool) {
 	t, ok := s.types[oid]
 	return t, ok
+}
+
+// Routines finds the functions of a name, which differ in their parameters.
+func (s *Snapshot) Routines(schema, routine string) []*Routine {
+	if schema == "" {
+		schema = s.schemas[0]
+	}
+	return s.routines[name{schema, routine}]
+}
+
+// Routine is a function that can be called.
+type Routine struct {
+	Schema, Name string
+	// Parameters are what goes in, in order.
+	Parameters []Parameter
+	// Type is what comes out, Set that it comes out in any number.
+	Type *Type
+	Set  bool
+	// Columns are those of a row that comes out; nil for a single value. Relation is
+	// the exposed relation whose rows they are, if there is one.
+	Columns  []Column
+	Relation *Relation
+}
+
+// Parameter is a parameter of a function.
+type Parameter struct {
+	// Name is empty for one that can only be given by its place.
+	Name     string
+	Type     *Type
+	TypeName string
+	// Optional tells that it has a default, Variadic that it takes any number of
+	// values: its type is an array then.
+	Optional, Variadic bool
 }
 
 // Kind is the kind of a relation.

@@ -21,13 +21,16 @@ const (
 	Unprocessable        Code = "UNPROCESSABLE"
 )
 
-// Related rows that are asked for and cannot be told or used like this.
+// Related rows and functions that are asked for and cannot be told or used like
+// this.
 const (
 	InvalidEmbedFilter    Code = "INVALID_EMBED_FILTER"
 	NotEmbedded           Code = "NOT_EMBEDDED"
 	UnrelatedOrder        Code = "UNRELATED_ORDER"
 	RelationshipNotFound  Code = "RELATIONSHIP_NOT_FOUND"
 	AmbiguousRelationship Code = "AMBIGUOUS_RELATIONSHIP"
+	FunctionNotFound      Code = "FUNCTION_NOT_FOUND"
+	AmbiguousFunction     Code = "AMBIGUOUS_FUNCTION"
 )
 
 // Writes that were asked for before.

@@ -27,9 +27,9 @@ type request struct {
 // string.
 var credentials = map[string]bool{"apikey": true, "token": true, "clientkey": true}
 
-// parse reads a query string. keep, when not nil, tells which keys are none of the
-// dialect's but a function's arguments; they come back as arguments.
-func parse(raw string, keep func(key string) bool) (*request, []filter.Parameter, error) {
+// parse reads a query string. keep, when not nil, tells which parameters are a
+// function's arguments; they come back as they are.
+func parse(raw string, keep func(filter.Parameter) bool) (*request, []filter.Parameter, error) {
 	params, err := filter.Parameters(raw)
 	if err != nil {
 		return nil, nil, parseFault("failed to parse the query string", err)
@@ -39,7 +39,7 @@ func parse(raw string, keep func(key string) bool) (*request, []filter.Parameter
 	var rest, arguments []filter.Parameter
 	for _, p := range params {
 		switch {
-		case keep != nil && keep(p.Key):
+		case keep != nil && keep(p):
 			arguments = append(arguments, p)
 			continue
 		case credentials[p.Key]:

@@ -131,6 +131,10 @@ func describe(err error) *refusal {
 		r.Code, r.Details = "PGRST200", f.Details
 	case fault.AmbiguousRelationship:
 		r.status, r.Code, r.Details = 300, "PGRST201", f.Details
+	case fault.FunctionNotFound:
+		r.Code, r.Details = "PGRST202", f.Details
+	case fault.AmbiguousFunction:
+		r.status, r.Code = 300, "PGRST203"
 	case fault.NotEmbedded:
 		r.Code = "PGRST108"
 	case fault.InvalidEmbedFilter:

@@ -1,4 +1,4 @@
-// Package rest serves the tables and views of a tenant in PostgREST's dialect, for
+// Package rest serves the tables, views and functions of a tenant in PostgREST's dialect, for
 // the clients of that: under /rest/v1, with its parameters, preferences, media
 // types, statuses and error bodies.
 //
@@ -19,6 +19,7 @@ const base = "/rest/v1"
 const (
 	scopeRead  = "tables:read"
 	scopeWrite = "tables:write"
+	scopeCall  = "rpc:execute"
 )
 
 // Routes are the routes of the dialect.
@@ -29,7 +30,14 @@ func Routes() []route.Route {
 		table("PATCH", scopeWrite, data.Update{}, update),
 		table("PUT", scopeWrite, data.Create{}, put),
 		table("DELETE", scopeWrite, data.Delete{}, remove),
+		function("GET", call), function("POST", call),
+		function("PATCH", misused), function("PUT", misused), function("DELETE", misused),
 	}
+}
+
+func function(method string, handle func(*route.Request) error) route.Route {
+	return route.Route{Method: method, Path: base + "/rpc/{function}", Access: route.Authenticated, Scope: scopeCall,
+		Message: data.Call{}, BodyLimit: route.LimitRPC, Failure: writeFailure, Handle: handle}
 }
 
 func table(method, scope string, message any, handle func(*route.Request) error) route.Route {

@@ -29,6 +29,8 @@ var statuses = map[fault.Code]int{
 	fault.UnrelatedOrder:        400,
 	fault.RelationshipNotFound:  400,
 	fault.AmbiguousRelationship: 400,
+	fault.FunctionNotFound:      404,
+	fault.AmbiguousFunction:     400,
 
 	fault.MissingAuthentication:    401,
 	fault.AuthenticationRequired:   401,

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -130,6 +131,40 @@ GRANT ALL ON kinds, pairs TO anon, authenticated, service_role;
 REVOKE ALL ON private FROM anon, authenticated;
 `
 
+const callDDL = `
+CREATE FUNCTION add(a int4, b int4) RETURNS int4 LANGUAGE sql IMMUTABLE RETURN a + b;
+CREATE FUNCTION greet(name text DEFAULT 'you', mark text DEFAULT '!') RETURNS text LANGUAGE sql STABLE RETURN 'hello ' || name || mark;
+CREATE FUNCTION big(n int8) RETURNS int8 LANGUAGE sql IMMUTABLE RETURN n;
+CREATE FUNCTION nothing() RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION no_value() RETURNS text LANGUAGE sql IMMUTABLE RETURN NULL::text;
+CREATE FUNCTION numbers(n int4) RETURNS SETOF int4 LANGUAGE sql STABLE AS 'SELECT generate_series(1, n)';
+CREATE FUNCTION kinds_above(low int4) RETURNS SETOF kinds LANGUAGE sql STABLE AS 'SELECT * FROM kinds WHERE n >= low';
+CREATE FUNCTION first_kind() RETURNS kinds LANGUAGE sql STABLE AS 'SELECT * FROM kinds ORDER BY id LIMIT 1';
+CREATE FUNCTION books_of(author_id int4) RETURNS SETOF books LANGUAGE sql STABLE AS 'SELECT * FROM books WHERE author = author_id';
+CREATE FUNCTION pairs_table(n int4) RETURNS TABLE (a int4, "b c" text) LANGUAGE sql STABLE AS 'SELECT i, ''x'' || i FROM generate_series(1, n) i';
+CREATE FUNCTION two(OUT x int4, OUT y text) LANGUAGE sql STABLE AS 'SELECT 1, ''one''::text';
+CREATE FUNCTION total(VARIADIC v int4[]) RETURNS int8 LANGUAGE sql IMMUTABLE RETURN (SELECT sum(x) FROM unnest(v) x);
+CREATE FUNCTION joined(words text[]) RETURNS text LANGUAGE sql IMMUTABLE RETURN array_to_string(words, '-');
+CREATE FUNCTION echo(data jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN data;
+CREATE FUNCTION whole(json) RETURNS json LANGUAGE sql IMMUTABLE RETURN $1;
+CREATE FUNCTION whole_text(text) RETURNS text LANGUAGE sql IMMUTABLE RETURN upper($1);
+CREATE FUNCTION whole_bytes(bytea) RETURNS int4 LANGUAGE sql IMMUTABLE RETURN length($1);
+CREATE FUNCTION over(a int4) RETURNS text LANGUAGE sql IMMUTABLE RETURN 'one';
+CREATE FUNCTION over(a int4, b int4) RETURNS text LANGUAGE sql IMMUTABLE RETURN 'two';
+CREATE FUNCTION vague(a int4) RETURNS text LANGUAGE sql IMMUTABLE RETURN 'int';
+CREATE FUNCTION vague(a text) RETURNS text LANGUAGE sql IMMUTABLE RETURN 'text';
+CREATE FUNCTION make_kind(id int4) RETURNS int4 LANGUAGE sql VOLATILE AS 'INSERT INTO kinds (id) VALUES (id) RETURNING id';
+CREATE FUNCTION who() RETURNS text LANGUAGE sql STABLE RETURN current_user || ' ' || coalesce(auth.jwt() ->> 'email', 'nobody');
+CREATE FUNCTION said() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('response.status', '201', true), set_config('response.headers', '[{"X-Said":"called"}]', true); END $$;
+CREATE FUNCTION fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE 'PT402' USING MESSAGE = 'Payment Required', DETAIL = 'Quota exceeded', HINT = 'Upgrade your plan'; END $$;
+CREATE FUNCTION counted() RETURNS SETOF kinds LANGUAGE plpgsql VOLATILE AS $$ BEGIN UPDATE kinds SET n = coalesce(n, 0) + 1; RETURN QUERY SELECT * FROM kinds; END $$;
+CREATE FUNCTION "Odd ""fn"(" a ""b" int4) RETURNS int4 LANGUAGE sql IMMUTABLE RETURN " a ""b" * 2;
+CREATE FUNCTION secret() RETURNS int4 LANGUAGE sql IMMUTABLE RETURN 1;
+REVOKE ALL ON FUNCTION secret() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION secret() TO service_role;
+CREATE FUNCTION hidden.never() RETURNS int4 LANGUAGE sql IMMUTABLE RETURN 1;
+`
+
 const restSeed = tablesSeed + embedSeed + `
 TRUNCATE kinds, pairs;
 INSERT INTO kinds VALUES (1, 'one', 10), (2, 'two', NULL), (3, 'three', 30), (4, 'four', 40), (5, 'five', 50);
@@ -138,10 +173,10 @@ INSERT INTO pairs VALUES (1, 'x', 'first'), (1, 'y', 'second');
 
 func TestRest(t *testing.T) {
 	t.Parallel()
-	n := startTables(t, restDDL)
+	n := startTables(t, restDDL+callDDL)
 	seen := map[string]bool{}
 	seed := n.seeder(restSeed)
-	for _, c := range append(restCases, borrowed()...) {
+	for _, c := range slices.Concat(restCases, callCases, borrowed()) {
 		if seen[c.name] {
 			t.Fatalf("two cases are named %q", c.name)
 		}
@@ -159,7 +194,7 @@ func TestRest(t *testing.T) {
 // borrowed are the reads of the native dialect that mean the same here.
 func borrowed() []restCase {
 	var out []restCase
-	for _, c := range append(append([]tablesCase{}, tablesCases...), embedCases...) {
+	for _, c := range slices.Concat(tablesCases, embedCases) {
 		// By id, by schema, by parameters and spellings that PostgREST does not have.
 		table, query, _ := strings.Cut(strings.TrimPrefix(c.path, "/"), "?")
 		_, id, byID := strings.Cut(table, "/")

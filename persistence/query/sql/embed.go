@@ -100,7 +100,11 @@ func cut(name string, bytes int) string {
 // source writes what stands in the scope's FROM, without laterals.
 func (c *compiler) source(w *strings.Builder) {
 	if c.via == nil {
-		c.from(w)
+		if c.call != "" {
+			w.WriteString(c.call)
+		} else {
+			c.from(w)
+		}
 		return
 	}
 	if f := c.via.Function; f != nil {

@@ -73,7 +73,12 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	if q.Truncate < 0 {
 		return nil, invalid("truncate cannot be negative")
 	}
-	c := newCompiler(relations, rel, o)
+	return newCompiler(relations, rel, o).read(q, "")
+}
+
+// read compiles a read of the scope's relation. with stands before the statement.
+func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
+	o := c.options
 	if err := c.resolve(q.Fields); err != nil {
 		return nil, err
 	}
@@ -93,7 +98,7 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 	page.WriteString("SELECT ")
 	p.columns(&page)
 	page.WriteString(" FROM ")
-	c.from(&page)
+	c.source(&page)
 	page.WriteString(p.joins.String())
 	page.WriteString(where.String())
 	p.group(&page)
@@ -101,7 +106,7 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 		counted.WriteString("(" + page.String() + ") AS counted")
 		countArgs = len(c.args)
 	} else {
-		c.from(&counted)
+		c.source(&counted)
 		counted.WriteString(where.String())
 	}
 	if err := c.order(&page, q.Order, p); err != nil {
@@ -110,6 +115,7 @@ func Select(relations Relations, q *query.Select, o Options) (*Plan, error) {
 
 	var w strings.Builder
 	w.Grow(128 + page.Len() + counted.Len())
+	w.WriteString(with)
 	plan := &Plan{Rows: true, Labels: p.labels(c), Form: o.Form}
 	threshold := o.EstimateAbove
 	if threshold <= 0 {

@@ -66,6 +66,9 @@ type compiler struct {
 	relation *Relation
 	// name is what the relation is called in the statement.
 	name string
+	// call, when not empty, is what stands in the FROM in place of the relation: the
+	// call of a function that returns its rows.
+	call string
 	// names are all names of this scope's FROM; parent is the scope around it, nil
 	// for the query's own.
 	names  []string

@@ -32,13 +32,14 @@ func flood() *Scenario {
 		Flags: func(f *pflag.FlagSet) {
 			f.IntVar(&load.quiet.subscribers, "subscribers", 100, "subscribed connections of the quiet tenant")
 			f.IntVar(&load.quiet.size, "size", 128, "payload bytes")
-			f.IntVar(&load.quiet.rate, "rate", 200, "messages per second of the quiet tenant")
-			f.DurationVar(&load.quiet.duration, "duration", 4*time.Second, "how long to publish, per round and case")
+			f.IntVar(&load.quiet.rate, "rate", 100, "messages per second of the quiet tenant")
+			f.DurationVar(&load.quiet.duration, "duration", 3*time.Second, "how long to publish, per round and case")
 			f.IntVar(&load.flooders, "flooders", 50, "connections of the flooding tenant")
-			f.IntVar(&load.rounds, "rounds", 3, "times to measure both cases, in turn")
+			f.IntVar(&load.rounds, "rounds", 5, "times to measure both cases, in turn")
 		},
 		Environment: []string{
-			"FLUXBASE_REALTIME_LIMITS_TENANT_MESSAGES_PER_SECOND=300",
+			// More than the quiet tenant needs.
+			"FLUXBASE_REALTIME_LIMITS_TENANT_MESSAGES_PER_SECOND=150",
 			"FLUXBASE_REALTIME_LIMITS_TENANT_JOINS_PER_SECOND=500",
 		},
 		Run: load.run,

@@ -76,7 +76,11 @@ func (l *Log) Configure(ctx context.Context, maxImageBytes int) error {
 func (l *Log) Now(ctx context.Context) (Position, *Plan, error) {
 	var epoch, snapshot, plan string
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
-		return c.QueryRow(ctx, "SELECT epoch, pg_current_snapshot()::text, realtime.plan()::text FROM realtime.log_state").Scan(&epoch, &snapshot, &plan)
+		if err := c.QueryRow(ctx, "SELECT epoch, pg_current_snapshot()::text, realtime.plan()::text FROM realtime.log_state").Scan(&epoch, &snapshot, &plan); err != nil {
+			return err
+		}
+		_, err := c.Exec(ctx, keepSnapshot)
+		return err
 	})
 	if err != nil {
 		return Position{}, nil, fmt.Errorf("read the log's position: %w", err)

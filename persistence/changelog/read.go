@@ -126,11 +126,12 @@ func (l *Log) read(ctx context.Context, from Position, tables []int32, plan *Pla
 	}
 	r := reading{log: l, from: from, plan: plan}
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
-		// One round trip, but two statements: the bell is asked for before the snapshot
-		// is taken.
+		// One round trip, but three statements: the bell is asked for before the
+		// snapshot is taken, and what it saw is on disk before a position tells of it.
 		var b pgx.Batch
 		b.Queue("SELECT realtime.await_bell()")
 		b.Queue(text, args...)
+		b.Queue(keepSnapshot)
 		answers := c.SendBatch(ctx, &b)
 		err := r.rows(answers)
 		return errors.Join(err, answers.Close())
@@ -140,6 +141,9 @@ func (l *Log) read(ctx context.Context, from Position, tables []int32, plan *Pla
 	}
 	return r.batch(limit)
 }
+
+// keepSnapshot belongs behind every statement whose snapshot becomes a position.
+const keepSnapshot = "SELECT realtime.keep_snapshot()"
 
 // reading collects the rows of one read.
 type reading struct {

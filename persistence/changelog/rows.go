@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/db"
@@ -75,6 +76,13 @@ func (l *Log) Rows(ctx context.Context, t *Table, c caller.Caller, s Selection, 
 	})
 	if err != nil {
 		return nil, err
+	}
+	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		_, err := c.Exec(ctx, keepSnapshot)
+		return err
+	})
+	if err != nil {
+		return nil, db.Fault(err)
 	}
 	return &rows, nil
 }

@@ -125,7 +125,11 @@ func (r *Relay) Read(ctx context.Context, from Place, limit Limit) (*Batch, erro
 			b.Messages = append(b.Messages, m)
 			b.Next.Last, found = *seq, *total
 		}
-		return db.Fault(rows.Err())
+		if err := rows.Err(); err != nil {
+			return db.Fault(err)
+		}
+		_, err = c.Exec(ctx, "SELECT realtime.keep_snapshot()")
+		return db.Fault(err)
 	})
 	if err != nil {
 		return nil, err

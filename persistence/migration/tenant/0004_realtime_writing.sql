@@ -38,6 +38,21 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- Makes sure that what a snapshot saw end stays so after a crash. PostgreSQL gives
+-- the id of a transaction whose end was not on disk to another one then: a reader
+-- that had seen it end would never look at that other one. Whoever keeps a position,
+-- or gives one away, calls this behind the snapshot and waits for the commit.
+-- +goose StatementBegin
+CREATE FUNCTION realtime.keep_snapshot() RETURNS void
+LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+  IF pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn() THEN
+    PERFORM set_config('synchronous_commit', 'local', true);
+    PERFORM pg_logical_emit_message(true, 'fluxbase', '');
+  END IF;
+END $$;
+-- +goose StatementEnd
+
 -- The part of the log that a slot is.
 -- +goose StatementBegin
 CREATE FUNCTION realtime.slot_part(slot_no integer) RETURNS text

@@ -31,6 +31,8 @@ type follower struct {
 	progress    chan struct{} // says that seen has grown
 	connections int
 	failed      error
+	// ended is how the last connection ended.
+	ended error
 }
 
 func newFollower(nodes []*target.Node, token string, s sight) *follower {
@@ -51,10 +53,14 @@ func (f *follower) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := f.connection(ctx)
 		var final *resumeRefused
-		if errors.As(err, &final) {
-			f.mu.Lock()
+		refused := errors.As(err, &final)
+		f.mu.Lock()
+		f.ended = err
+		if refused {
 			f.failed = err
-			f.mu.Unlock()
+		}
+		f.mu.Unlock()
+		if refused {
 			return err
 		}
 		// The nodes may all be down: be patient, and not all at once.
@@ -226,7 +232,7 @@ func (f *follower) compare(want sightings) comparison {
 		}
 		c.lost, c.extra = c.lost+lost, c.extra+extra
 		if c.first == "" {
-			c.first = fmt.Sprintf("row %d: seen %s, to be seen %s", row, brief(got), brief(wanted))
+			c.first = fmt.Sprintf("row %d: seen %s, to be seen %s; %d connections, the last one that ended: %v", row, brief(got), brief(wanted), f.connections, f.ended)
 		}
 	}
 	return c

@@ -318,7 +318,8 @@ func (f *feed) open(c *kernel.Context) {
 		for _, then := range pending {
 			f.whenOpen(c, then)
 		}
-		f.rest(c, f.options.Poll)
+		// Who has read is told of what follows: the bell rings for nobody else.
+		f.rung(c)
 		f.ifUnused()
 	})
 }

@@ -77,7 +77,7 @@ COMMENT ON FUNCTION realtime.topic() IS 'The channel that is being asked for, in
 CREATE FUNCTION realtime.message_sent() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
-  IF pg_try_advisory_xact_lock(7310868735490452) THEN
+  IF pg_try_advisory_xact_lock(7310868735490453) THEN
     PERFORM pg_notify('fluxbase_messages', '');
   END IF;
   RETURN NULL;

@@ -45,6 +45,7 @@ type nodeOptions struct {
 	admission  connection.Admission
 	limits     connection.Limits
 	sendBuffer int
+	plain      bool // each socket has a goroutine, as without a poller
 }
 
 func startNode(t testing.TB, o nodeOptions) *node {
@@ -72,6 +73,12 @@ func startNode(t testing.TB, o nodeOptions) *node {
 		return connection.Services{Channels: channels, Presence: rooms, Tables: n.tables}, nil
 	}
 	n.gateway = Start(g)
+	for i := range n.gateway.loops {
+		if l := &n.gateway.loops[i]; o.plain && l.poller != nil {
+			l.poller.close()
+			l.poller = nil
+		}
+	}
 	n.serve()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

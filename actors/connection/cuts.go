@@ -28,9 +28,15 @@ const keptCuts = 256
 type cuts struct {
 	list []Cut
 	next int // index of the oldest once the list is full
+	// counts are all there ever were, by tenant.
+	counts map[string]int
 }
 
 func (c *cuts) add(cut Cut) {
+	if c.counts == nil {
+		c.counts = map[string]int{}
+	}
+	c.counts[cut.Tenant]++
 	if len(c.list) < keptCuts {
 		c.list = append(c.list, cut)
 		return

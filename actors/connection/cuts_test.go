@@ -21,6 +21,9 @@ func TestCutsRemembersTheLast(t *testing.T) {
 	if some := c.find(ListCuts{Tenant: "t1"}); len(some) != keptCuts/2 || some[0].Tenant != "t1" {
 		t.Errorf("%d of a tenant", len(some))
 	}
+	if c.counts["t0"]+c.counts["t1"] != keptCuts+10 {
+		t.Errorf("counted %v", c.counts)
+	}
 	if one := c.find(ListCuts{Tenant: "t0", UserID: "u", ID: "20"}); len(one) != 1 || one[0].ID != "20" {
 		t.Errorf("found %v", one)
 	}

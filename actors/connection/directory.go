@@ -78,9 +78,9 @@ type Found struct {
 // Count asks for the Totals of a tenant, of all tenants when it is empty.
 type Count struct{ Tenant string }
 
-// Totals are the connections of this node, and the tables and channels that they
-// follow.
-type Totals struct{ Connections, Subscriptions int }
+// Totals are the connections of this node, the tables and channels that they follow,
+// and the connections that were cut as too slow since it started.
+type Totals struct{ Connections, Subscriptions, Cut int }
 
 // Recheck asks the Directory to end connections whose credential was revoked.
 type Recheck struct{}
@@ -338,6 +338,11 @@ func (d *Directory) totals(tenant string) (t Totals) {
 		if tenant == "" || r.Tenant == tenant {
 			t.Connections++
 			t.Subscriptions += int(r.follows.Load())
+		}
+	}
+	for of, n := range d.cuts.counts {
+		if tenant == "" || of == tenant {
+			t.Cut += n
 		}
 	}
 	return t

@@ -52,7 +52,7 @@ func (m *Metrics) WatchDatabase(read func() Database) error {
 }
 
 // Realtime are the figures of this node's sockets.
-type Realtime struct{ Connections, Channels, Subscriptions float64 }
+type Realtime struct{ Connections, Channels, Subscriptions, Cut float64 }
 
 // WatchRealtime measures sockets. read must not block.
 func (m *Metrics) WatchRealtime(read func() Realtime) error {
@@ -60,6 +60,7 @@ func (m *Metrics) WatchRealtime(read func() Realtime) error {
 		{"fluxbase_realtime_connections", "Open sockets of this node.", func(r Realtime) float64 { return r.Connections }},
 		{"fluxbase_realtime_channels", "Channels with a subscriber on this node.", func(r Realtime) float64 { return r.Channels }},
 		{"fluxbase_realtime_subscriptions", "Subscriptions of this node's sockets.", func(r Realtime) float64 { return r.Subscriptions }},
+		{"fluxbase_realtime_slow_connections", "Sockets of this node that were cut as too slow since it started.", func(r Realtime) float64 { return r.Cut }},
 	}, read)
 }
 

@@ -60,6 +60,8 @@ type Realtime struct {
 	Connections   int `json:"total_connections"`
 	Channels      int `json:"active_channels"`
 	Subscriptions int `json:"total_subscriptions"`
+	// Cut were too slow, since the node started.
+	Cut int `json:"slow_connections_cut"`
 }
 
 // ChangeLog are the figures of the log of table changes, summed up over tenants;

@@ -1,14 +1,17 @@
-// Package realtime is the WebSocket door of the server: it turns sockets into
+// Package realtime is the realtime door of the server: it turns sockets into
 // connection actors, what clients send into messages, and events into frames of
 // the dialect that the client speaks: the native one at /realtime (native.go,
-// codec.go), or Phoenix at /realtime/v1/websocket (phoenix*.go). It also serves the
-// HTTP endpoints beside them.
+// codec.go), Phoenix at /realtime/v1/websocket (phoenix*.go), or server-sent events
+// at /realtime/sse (sse*.go). It also serves the HTTP endpoints beside them.
 //
-// Reading: one goroutine per connection waits for its socket to be readable and
-// holds no buffer while it waits; a buffer comes from a pool when there is
-// something to read. Writing: a few writer loops own many outboxes each. Frames
-// arrive complete and shared; what waits in an outbox leaves in one write, and
-// that write never blocks. Only a socket that is full gets a goroutine of its
-// own, until it is empty again. Pings, heartbeats and the check for dead peers
-// come from one wheel for all sockets.
+// Reading: a few pollers watch many sockets each; one that is idle has neither a
+// goroutine nor a buffer (poller_linux.go). What would block, the check of a token
+// or an actor that is behind, takes the socket from its poller for that long. Where
+// sockets cannot be watched each has a goroutine (plain.go).
+//
+// Writing: a few writer loops own many outboxes each. Frames arrive complete and
+// shared; what waits for a socket, its backlog, is references to them, of a ring one
+// run however long it is. It leaves in as few writes as it fits in, and no write
+// blocks: a socket that is full waits to become writable. Pings, heartbeats and the
+// check for dead peers come from one wheel for all sockets.
 package realtime

@@ -71,7 +71,7 @@ func (s *Server) socketFigures(ctx context.Context, tenant string) (monitoring.R
 	if err != nil {
 		return monitoring.Realtime{}, err
 	}
-	return monitoring.Realtime{Connections: totals.Connections, Channels: stats.Channels, Subscriptions: totals.Subscriptions}, nil
+	return monitoring.Realtime{Connections: totals.Connections, Channels: stats.Channels, Subscriptions: totals.Subscriptions, Cut: totals.Cut}, nil
 }
 
 // logFigures sum up the change logs of the tenants that are open here; tenant ""
@@ -127,7 +127,7 @@ func (s *Server) watchFigures() error {
 		if err != nil {
 			s.options.Logger.Warn("sockets could not be measured", "error", err)
 		}
-		return metrics.Realtime{Connections: float64(r.Connections), Channels: float64(r.Channels), Subscriptions: float64(r.Subscriptions)}
+		return metrics.Realtime{Connections: float64(r.Connections), Channels: float64(r.Channels), Subscriptions: float64(r.Subscriptions), Cut: float64(r.Cut)}
 	}); err != nil {
 		return err
 	}

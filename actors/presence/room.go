@@ -39,7 +39,6 @@ func (r *room) apply(now time.Time, node string, asked []Change) (answer *applie
 			ref, code, made := r.track(owned(s.New, node))
 			answer.Refs[i], answer.Codes[i] = ref, string(code)
 			steps = append(steps, made...)
-		case s.Old == nil:
 		default:
 			if m := r.roster.all[s.Old.identity()]; m != nil && m.Node == node {
 				steps = append(steps, r.end(now, m, s.Cut))

@@ -45,6 +45,9 @@ type Change struct {
 	Cut bool `json:"cut,omitempty"`
 }
 
+// empty tells that a step says nothing, which only a message of another node may.
+func (c Change) empty() bool { return c.Old == nil && c.New == nil }
+
 // roster is the content of a room. Metas of one key are kept in the order in
 // which they came.
 type roster struct {

@@ -2,6 +2,8 @@ package presence
 
 import (
 	"encoding/json"
+	"errors"
+	"slices"
 
 	"fluxbase/actors/kernel"
 )
@@ -77,8 +79,24 @@ func register[T any, P interface {
 }]() {
 	kernel.RegisterWire(P(new(T)).WireKind(), func(b []byte) (kernel.Wire, error) {
 		w := P(new(T))
-		return w, json.Unmarshal(b, w)
+		if err := json.Unmarshal(b, w); err != nil {
+			return nil, err
+		}
+		if c, ok := any(w).(interface{ complete() bool }); ok && !c.complete() {
+			return nil, errIncomplete
+		}
+		return w, nil
 	})
+}
+
+// errIncomplete is the failure of a message that says nothing where it names a state.
+var errIncomplete = errors.New("a presence message without a state that it names")
+
+func (m *apply) complete() bool   { return !slices.ContainsFunc(m.Steps, Change.empty) }
+func (m *changed) complete() bool { return !slices.ContainsFunc(m.Steps, Change.empty) }
+func (m *state) complete() bool   { return !slices.Contains(m.Metas, nil) }
+func (m *announce) complete() bool {
+	return !slices.Contains(m.Metas, nil) && !slices.Contains(m.Lingering, nil)
 }
 
 func appendJSON(dst []byte, v any) ([]byte, error) {

@@ -19,7 +19,7 @@ func cursorOf(t *testing.T, m map[string]any) string {
 	return cursor
 }
 
-func TestResumeAcrossARestart(t *testing.T) {
+func TestResumeAcrossNodesAndRestarts(t *testing.T) {
 	database := dbtest.Create(t)
 	n := servertest.On(t, database)
 	execAll(t, n.DatabaseURL, `create table notes (id int primary key, owner uuid, v text); alter table notes enable row level security;
@@ -45,8 +45,14 @@ func TestResumeAcrossARestart(t *testing.T) {
 
 	n = servertest.On(t, database)
 	insert(n, 3, "three")
-	for cursor, ids := range map[string][]int{beginning: {1, 2, 3}, first: {2, 3}} {
-		s := openSocket(t, n.SocketURL(ann.AccessToken))
+	other := servertest.On(t, database)
+	for _, from := range []struct {
+		node   *servertest.Node
+		cursor string
+		ids    []int
+	}{{n, beginning, []int{1, 2, 3}}, {n, first, []int{2, 3}}, {other, first, []int{2, 3}}} {
+		cursor, ids := from.cursor, from.ids
+		s := openSocket(t, from.node.SocketURL(ann.AccessToken))
 		s.send(`{"type":"subscribe","config":{"table":"notes","cursor":"%s"}}`, cursor)
 		// The client knows of the subscription before it gets its changes.
 		m, err := s.read()

@@ -20,9 +20,14 @@
 //
 // # Judging
 //
-// A Verdict is taken on images: would the caller see a row like this? The
-// policies are evaluated by PostgreSQL as the caller, over the images put into
-// the place of the table. Old and new image are judged apart.
+// A verdict is taken on images: would the caller see a row like this? Where all
+// policies of a role are made of comparisons whose meaning is exactly known, it is
+// taken in memory (package policy), under the plan of the batch's own snapshot.
+// Else the policies are evaluated by PostgreSQL as the caller, over the images put
+// into the place of the table, and hold if the plan was still true afterwards. Old
+// and new image are judged apart. Filters are decided in the same two ways.
+//
+// Examine takes a verdict apart for an administrator who asks why.
 //
 // Reading works on a primary only: a standby's snapshot does not list the
 // transactions that run.

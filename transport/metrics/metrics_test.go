@@ -20,7 +20,9 @@ func TestListener(t *testing.T) {
 	if err := m.Gauge("fluxbase_test", "A test.", func() float64 { return 9 }); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.WatchChangeLog(func() ChangeLog { return ChangeLog{Bytes: 8192, OldestAge: 2.5, SlotsEmptied: 6} }); err != nil {
+	if err := m.WatchChangeLog(func() ChangeLog {
+		return ChangeLog{Bytes: 8192, OldestAge: 2.5, SlotsEmptied: 6, VerdictsInMemory: 11, VerdictsInSQL: 12}
+	}); err != nil {
 		t.Fatal(err)
 	}
 	m.HTTP.Begin()
@@ -64,6 +66,7 @@ func TestListener(t *testing.T) {
 		`fluxbase_http_requests_total{method="GET",path="/api/v1/tables/{table}",status="4xx"} 1`,
 		`fluxbase_http_requests_in_flight 0`, `fluxbase_db_connections 3`, `fluxbase_db_connections_max 50`,
 		`fluxbase_realtime_connections 4`, `fluxbase_change_log_bytes 8192`, `fluxbase_change_log_oldest_seconds 2.5`, `fluxbase_change_log_slots_emptied 6`,
+		`fluxbase_change_log_verdicts_in_memory 11`, `fluxbase_change_log_verdicts_in_sql 12`,
 		`fluxbase_test 9`, `fluxbase_rate_limit_hits_total{limiter_type="login"} 1`,
 		`fluxbase_system_uptime_seconds`, `go_goroutines`,
 	} {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"fluxbase/cmd/fluxbase/server/servertest"
 )
@@ -213,5 +214,47 @@ func TestExplainRefuses(t *testing.T) {
 		} else {
 			wantFailure(t, got, 400, code)
 		}
+	}
+}
+
+// Figures say who decided: policies in memory, by the row's values, or PostgreSQL.
+func TestVerdictsAreCounted(t *testing.T) {
+	n := servertest.Start(t)
+	execAll(t, n.DatabaseURL, `create table notes (id int primary key, owner uuid); alter table notes enable row level security;
+		create policy own on notes using (owner = auth.uid()); create table other (id int primary key, owner uuid);
+		alter table other enable row level security; create policy own on other using (owner = auth.uid() and length(owner::text) = 36)`)
+	users := []servertest.User{n.SignUp("ann@example.com"), n.SignUp("ben@example.com"), n.SignUp("cat@example.com")}
+	var sockets []*socket
+	for _, table := range []string{"notes", "other"} {
+		n.Want(201, "POST", "/api/v1/admin/realtime/tables", n.ServiceKey, `{"table":"`+table+`"}`)
+	}
+	for _, user := range users {
+		s := openSocket(t, n.SocketURL(user.AccessToken))
+		sockets = append(sockets, s)
+		for _, table := range []string{"notes", "other"} {
+			s.send(`{"type":"subscribe","channel":"table:%s"}`, table)
+			s.expect(`{"type":"ack"}`)
+		}
+	}
+	for _, table := range []string{"notes", "other"} {
+		execAll(t, n.DatabaseURL, fmt.Sprintf(`insert into %s values (1, '%s')`, table, users[0].ID))
+		sockets[0].expect(fmt.Sprintf(`{"type":"postgres_changes","payload":{"table":"%s"}}`, table))
+	}
+	var figures struct {
+		Log struct {
+			Identities int
+			Memory     int `json:"verdicts_in_memory"`
+			SQL        int `json:"verdicts_in_sql"`
+			Lookups    int `json:"verdict_lookups"`
+		} `json:"change_log"`
+	}
+	// The feed hears of the identities behind the changes.
+	for deadline := time.Now().Add(10 * time.Second); figures.Log.Identities < 6 && time.Now().Before(deadline); {
+		n.Want(200, "GET", "/api/v1/monitoring/metrics", n.ServiceKey, nil).Decode(t, &figures)
+	}
+	// One of the three was looked at for the first row, all three were asked about
+	// the second.
+	if got := fmt.Sprintf("%+v", figures.Log); got != "{Identities:6 Memory:3 SQL:3 Lookups:1}" {
+		t.Error(got)
 	}
 }

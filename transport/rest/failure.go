@@ -3,7 +3,6 @@ package rest
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -109,6 +108,10 @@ func describe(err error) *refusal {
 	if report, ok := f.Details.(*db.Report); ok {
 		return fromDatabase(f, report)
 	}
+	details := f.Details
+	if reason, ok := details.(sql.Reason); ok {
+		details = reason.Reason
+	}
 	r = refuse(route.Status(f.Code), "", strings.TrimPrefix(f.Message, "Invalid query parameters: "))
 	r.Hint = text(f.Hint)
 	switch f.Code {
@@ -128,20 +131,21 @@ func describe(err error) *refusal {
 			r.Code, r.Message, r.Hint = "42703", "column "+unknown.Relation+"."+unknown.Column+" does not exist", nil
 		}
 	case fault.RelationshipNotFound:
-		r.Code, r.Details = "PGRST200", f.Details
+		r.Code, r.Details = "PGRST200", details
 	case fault.AmbiguousRelationship:
-		r.status, r.Code, r.Details = 300, "PGRST201", f.Details
+		r.status, r.Code, r.Details = 300, "PGRST201", details
 	case fault.FunctionNotFound:
-		r.Code, r.Details = "PGRST202", f.Details
+		r.Code, r.Details = "PGRST202", details
 	case fault.AmbiguousFunction:
 		r.status, r.Code = 300, "PGRST203"
 	case fault.NotEmbedded:
 		r.Code = "PGRST108"
 	case fault.InvalidEmbedFilter:
-		r.Code, r.Message, r.Hint = "PGRST120", "Bad operator on the '"+fmt.Sprint(f.Details)+"' embedded resource", nil
+		embed, _ := f.Details.(sql.EmbedName)
+		r.Code, r.Message, r.Hint = "PGRST120", "Bad operator on the '"+embed.Embed+"' embedded resource", nil
 		r.Details = "Only is null or not is null filters are allowed on embedded resources"
 	case fault.UnrelatedOrder:
-		r.Code, r.Message, r.Details = "PGRST118", "A"+strings.TrimPrefix(r.Message, "a"), f.Details
+		r.Code, r.Message, r.Details = "PGRST118", "A"+strings.TrimPrefix(r.Message, "a"), details
 	case fault.InvalidRequestBody, fault.JSONTooDeep:
 		r.Code, r.Message, r.Hint = "PGRST102", "Empty or invalid json", nil
 	case fault.MethodNotAllowed, fault.ReadOnlyRelation:

@@ -19,7 +19,7 @@ import (
 // code and request id. Nothing secret and nothing of the inside may be in it.
 func TestNoRequestIsAnsweredWithAServerError(t *testing.T) {
 	t.Parallel()
-	n := startTables(t, tablesDDL)
+	n := startTables(t, restDDL+callDDL)
 	seed := setting(t, "SEED", uint64(time.Now().UnixNano()))
 	requests := setting(t, "REQUESTS", 4000)
 	t.Logf("SEED=%d REQUESTS=%d", seed, requests)
@@ -28,7 +28,7 @@ func TestNoRequestIsAnsweredWithAServerError(t *testing.T) {
 	statuses := map[int]int{}
 	for i := range requests {
 		if i%200 == 0 {
-			n.exec(t, tablesSeed)
+			n.exec(t, restSeed)
 		}
 		req := g.request(n.URL)
 		if req == nil {
@@ -37,6 +37,7 @@ func TestNoRequestIsAnsweredWithAServerError(t *testing.T) {
 		status, body := sendHostile(t, req)
 		statuses[status]++
 		described := fmt.Sprintf("%s %s %v\n%s", req.Method, req.URL.Opaque, req.Header, g.body)
+		rest := strings.HasPrefix(req.URL.Opaque, "/rest/v1/")
 		if status >= 500 && status != http.StatusNotImplemented {
 			t.Errorf("%s\nis answered with %d %s", described, status, body)
 			continue
@@ -45,7 +46,9 @@ func TestNoRequestIsAnsweredWithAServerError(t *testing.T) {
 			continue
 		}
 		var f failure
-		if err := json.Unmarshal(body, &f); err != nil || f.Error == "" || f.Code == "" || f.RequestID == "" {
+		if rest && status != 405 && status != 404 {
+			checkRestBody(t, described, body)
+		} else if err := json.Unmarshal(body, &f); !rest && (err != nil || f.Error == "" || f.Code == "" || f.RequestID == "") {
 			t.Errorf("%s\nis refused without a coded body: %d %s", described, status, body)
 		}
 		for _, inside := range []string{"pgx", "goroutine", ".go:", "panic", "pg_catalog", "fluxbase_", "max_stack_depth"} {
@@ -65,6 +68,15 @@ func TestNoRequestIsAnsweredWithAServerError(t *testing.T) {
 		if n.Logged(secret) {
 			t.Errorf("the log holds %.12s…", secret)
 		}
+	}
+}
+
+// checkRestBody checks that an error of PostgREST's dialect has its four members.
+func checkRestBody(t *testing.T, described string, body []byte) {
+	t.Helper()
+	var f map[string]any
+	if err := json.Unmarshal(body, &f); err != nil || len(f) != 4 || f["code"] == "" || f["message"] == "" {
+		t.Errorf("%s\nis refused without PostgREST's body: %s", described, body)
 	}
 }
 
@@ -94,7 +106,7 @@ type hostile struct {
 
 func (g *hostile) table() string {
 	if g.apt {
-		return g.pick("posts", "posts", "posts", "notes", "titles", "public/posts")
+		return g.pick("posts", "posts", "posts", "notes", "titles", "public/posts", "books", "books")
 	}
 	return g.pick(hostileTables...)
 }
@@ -118,7 +130,9 @@ func (g *hostile) pick(of ...string) string { return of[g.r.IntN(len(of))] }
 func (g *hostile) chance(percent int) bool { return g.r.IntN(100) < percent }
 
 var (
-	hostileTables  = []string{"posts", "posts", "posts", "members", "comments", "Odd%20Name", "keyless", "titles", "notes", "private", "secrets", "public", "auth", "hidden", "pg_class", "query", "bulk", "export", "nothing"}
+	hostileTables  = []string{"posts", "posts", "posts", "members", "comments", "Odd%20Name", "keyless", "titles", "notes", "private", "secrets", "public", "auth", "hidden", "pg_class", "query", "bulk", "export", "nothing", "books", "reviews", "staff", "cheap", "kinds", "pairs"}
+	hostileEmbeds  = []string{"authors", "author", "written_by", "authors!edited_by", "reviews", "r:reviews", "reviews!inner", "tags", "tags!book_tags", "book", "boss", "staff", "staff!follows", "best_review", "same_genre", "comments", "posts", "...author", "...reviews", "nothing", "book_tags", "a b", "reviews!inner!left"}
+	hostileCalls   = []string{"add", "greet", "big", "nothing", "numbers", "kinds_above", "first_kind", "books_of", "pairs_table", "two", "total", "joined", "echo", "whole", "over", "vague", "make_kind", "who", "said", "missing", "pg_sleep", "set_config", "teapot"}
 	hostileColumns = []string{"id", "title", "views", "score", "done", "data", "tags", "span", "at", "mood", "slug", "loud", "room", "name", "rank", "post", "body", "owner", "first col", `"first col"`, `"a.b"`, "data->age", "data->>name", "data->list->0", "data->deep->>k", "tags->0", "nothing", "", "*", "ctid", "posts", "id::text", "x:title"}
 	hostileOps     = []string{"eq", "neq", "gt", "gte", "lt", "lte", "like", "ilike", "in", "is", "not", "cs", "cd", "ov", "sl", "sr", "nxr", "nxl", "adj", "fts", "plfts", "phfts", "wfts", "fts(english)", "fts(nothing)", "match", "imatch", "isdistinct", "nin", "isnot", "like(any)", "eq(all)", "gt(any)", "not.eq", "not.in", "st_contains", "st_dwithin", "vec_l2", "between", "bogus", ""}
 	hostileValues  = []string{"1", "0", "-1", "2147483648", "9223372036854775808", "1e400", "NaN", "abc", "", "null", "not_null", "true", "unknown", "(1,2)", "(a,\"b,c\")", "{a,b}", "{1,2", "[1,5)", "[5,1)", "empty", `{"k":1}`, `{"k":`, "2024-01-01", "2024-13-45", "infinity", "happy", "*a*", "%25", "%00", "%ff", "%zz", "(", ")", "[", "\\", "'", "\"", ";", "a%26b", "a.b.c", "%F0%9F%98%80", "x'); drop table posts; --", "$1", "00000000-0000-0000-0000-000000000000", "2,{}"}
@@ -175,7 +189,7 @@ func (g *hostile) request(base string) *http.Request {
 	if g.body != "" {
 		req.Header.Set("Content-Type", g.pick("application/json", "application/json", "application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "nonsense", ""))
 	}
-	for _, odd := range [][2]string{{"X-FB-Tenant", "nothing"}, {"X-FB-Tenant", "default"}, {"Accept", "text/csv"}, {"Accept-Encoding", "gzip, br;q=2"}, {"Range", "items=0-1"}, {"Origin", "null"}, {"X-Request-ID", "\xff"}, {"X-Forwarded-For", "nonsense"}, {"Content-Encoding", "gzip"}, {"Idempotency-Key", strings.Repeat("k", 300)}, {"Cookie", "fluxbase_access_token=x; ;="}, {"Expect", "nonsense"}, {"X-HTTP-Method-Override", "DELETE"}} {
+	for _, odd := range [][2]string{{"X-FB-Tenant", "nothing"}, {"X-FB-Tenant", "default"}, {"Accept", "text/csv"}, {"Accept", "text/csv"}, {"Accept", "application/vnd.pgrst.object+json"}, {"Accept", "application/vnd.pgrst.array+json;nulls=stripped"}, {"Accept", "nonsense"}, {"Accept-Profile", "public"}, {"Content-Profile", "nothing"}, {"Range", "5-1"}, {"Prefer", "tx=rollback, handling=strict, max-affected=1, timezone=UTC"}, {"Idempotency-Key", "k"}, {"Accept-Encoding", "gzip, br;q=2"}, {"Range", "items=0-1"}, {"Origin", "null"}, {"X-Request-ID", "\xff"}, {"X-Forwarded-For", "nonsense"}, {"Content-Encoding", "gzip"}, {"Idempotency-Key", strings.Repeat("k", 300)}, {"Cookie", "fluxbase_access_token=x; ;="}, {"Expect", "nonsense"}, {"X-HTTP-Method-Override", "DELETE"}} {
 		if g.chance(3) {
 			req.Header.Set(odd[0], odd[1])
 		}
@@ -187,6 +201,12 @@ func (g *hostile) path() string {
 	if !g.apt && g.chance(20) {
 		return g.pick("/", "//", "/health", "/ready", "/api/v1", "/api/v1/", "/api/v1/auth/user", "/api/v1/auth/config", "/api/v1/auth/signin", "/api/v1/auth/signup", "/api/v1/auth/refresh",
 			"/api/v1/auth/signout?scope=nonsense", "/api/v1/admin/me", "/api/v1/admin/login", "/api/v1/admin/refresh", "/api/v1/admin/setup", "/api/v1/admin/setup/status", "/api/v1/admin/realtime/tables", "/api/v1/realtime/stats", "/api/v1/realtime/broadcast", "/api/v1/monitoring/logs", "/api/v1/monitoring/health", "/realtime", "/api/v1/tables/%2e%2e/%2e%2e/health", "/%00", "/%ff", "/%")
+	}
+	if g.chance(30) {
+		return "/rest/v1/" + g.table()
+	}
+	if g.chance(12) {
+		return "/rest/v1/rpc/" + g.pick(hostileCalls...)
 	}
 	path := "/api/v1/tables/" + g.table()
 	if !g.apt && g.chance(15) {
@@ -203,7 +223,13 @@ func (g *hostile) query() string {
 	for range g.r.IntN(4) {
 		column, op, value := g.column(), g.op(), g.pick(hostileValues...)
 		var part string
-		switch g.r.IntN(14) {
+		switch g.r.IntN(18) {
+		case 14, 15:
+			part = "select=" + g.selection(3)
+		case 16:
+			part = g.pick("reviews", "author", "r", "books") + "." + g.pick("stars", "name", "order", "limit", "offset", "or", "id", column) + "=" + g.pick("gt.1", "eq.Ada", "stars.desc", "1", "(stars.eq.1,id.gt.2)", op+"."+value)
+		case 17:
+			part = g.pick("a", "b", "n", "low", "v", "words", "data", "author_id", "reviews", "order") + "=" + g.pick("1", "is.null", "not.is.null", "author(name)", "{1,2}", "1,2", value)
 		case 0, 1, 2:
 			part = column + "=" + op + "." + value
 		case 3, 4, 5:
@@ -236,6 +262,24 @@ func (g *hostile) query() string {
 		query = query[:at] + g.pick("", "%", "(", ")", "\"", "=", "&", ".", ",") + query[min(len(query), at+g.r.IntN(3)):]
 	}
 	return query
+}
+
+// selection makes a select list with embeds and aggregates.
+func (g *hostile) selection(depth int) string {
+	var items []string
+	for range 1 + g.r.IntN(3) {
+		switch g.r.IntN(6) {
+		case 0:
+			if depth > 0 {
+				items = append(items, g.pick(hostileEmbeds...)+"("+g.pick("", "*", "id", "count()", g.selection(depth-1))+g.pick(")", ")", ")", ")", ""))
+			}
+		case 1:
+			items = append(items, g.pick("count()", "count(*)", "count", "price.sum()", "stars.avg()::int", "sum(views)", "id.max()", "x:id.min()", "bogus()", g.column()+".sum()", "...author(born.max())"))
+		default:
+			items = append(items, g.column()+g.pick("", "", "::text", "::int", "->a"))
+		}
+	}
+	return strings.Join(items, ",")
 }
 
 func (g *hostile) logic(depth int) string {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +20,11 @@ import (
 
 // failure is the body of every error.
 type failure struct {
-	Error     string         `json:"error"`
-	Code      string         `json:"code"`
-	RequestID string         `json:"request_id"`
-	Path      string         `json:"path"`
-	Details   map[string]any `json:"details"`
+	Error     string `json:"error"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+	Path      string `json:"path"`
+	Details   any    `json:"details"`
 }
 
 func wantFailure(t *testing.T, r servertest.Response, status int, code string) failure {
@@ -145,7 +146,7 @@ func TestHTTPBodyLimitWhileReading(t *testing.T) {
 	if err := json.NewDecoder(resp.Body).Decode(&f); err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != 413 || f.Code != "PAYLOAD_TOO_LARGE" || f.Details["max_bytes"] != 65536.0 || f.Details["endpoint_type"] != "auth" {
+	if resp.StatusCode != 413 || f.Code != "PAYLOAD_TOO_LARGE" || !reflect.DeepEqual(f.Details, map[string]any{"max_bytes": 65536.0, "endpoint_type": "auth"}) {
 		t.Errorf("%d %+v", resp.StatusCode, f)
 	}
 }

@@ -86,7 +86,7 @@ func functionNotFound(q *query.Call, names []string) error {
 		message = "Could not find the function " + name + " in the schema cache"
 	}
 	return fault.New(fault.FunctionNotFound, message).
-		WithDetails("Searched for the function " + name + with + alternative + ", but no matches were found in the schema cache.")
+		WithDetails(Reason{"Searched for the function " + name + with + alternative + ", but no matches were found in the schema cache."})
 }
 
 // Called says what a call gives.

@@ -140,7 +140,7 @@ func (c *compiler) compare(w *strings.Builder, cmp *query.Compare) error {
 		}
 		if _, isColumn := c.relation.Column(cmp.Path.Column); !isColumn {
 			return fault.Newf(fault.InvalidEmbedFilter, "Invalid query parameters: %s is embedded, and %s does not work on it", cmp.Path, cmp.Op).
-				WithDetails(cmp.Path.Column).
+				WithDetails(EmbedName{cmp.Path.Column}).
 				WithHint("An embed takes is.null and not.is.null; its columns are filtered as " + cmp.Path.Column + ".column=eq.value.")
 		}
 	}

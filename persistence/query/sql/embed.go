@@ -233,6 +233,16 @@ func (e *embedding) json(w *strings.Builder, truncate int) error {
 	return nil
 }
 
+// Reason is the Details of a fault that can say more than its message does.
+type Reason struct {
+	Reason string `json:"reason"`
+}
+
+// EmbedName is the Details of a fault about an embed.
+type EmbedName struct {
+	Embed string `json:"embed"`
+}
+
 // Candidate is one of several relationships that an embed could mean.
 type Candidate struct {
 	Cardinality  string `json:"cardinality"`
@@ -252,8 +262,8 @@ func (c *compiler) relationship(e *query.Embed) (*catalog.Relationship, error) {
 			using = " using the hint '" + e.Hint + "'"
 		}
 		return nil, fault.Newf(fault.RelationshipNotFound, "Could not find a relationship between '%s' and '%s' in the schema cache", c.relation.Name, e.Name).
-			WithDetails("Searched for a foreign key relationship between '" + c.relation.Name + "' and '" + e.Name + "'" + using +
-				" in the schema '" + c.relation.Schema + "', but no matches were found.")
+			WithDetails(Reason{"Searched for a foreign key relationship between '" + c.relation.Name + "' and '" + e.Name + "'" + using +
+				" in the schema '" + c.relation.Schema + "', but no matches were found."})
 	}
 	details, hints := make([]Candidate, len(found)), make([]string, len(found))
 	for i, r := range found {

@@ -324,7 +324,7 @@ func (c *compiler) orderKey(w *strings.Builder, term query.Order) error {
 	}
 	if !e.one() {
 		return fault.Newf(fault.UnrelatedOrder, "Invalid query parameters: a related order on '%s' is not possible", term.Embed).
-			WithDetails("'" + c.relation.Name + "' and '" + e.Name + "' do not form a many-to-one or one-to-one relationship")
+			WithDetails(Reason{"'" + c.relation.Name + "' and '" + e.Name + "' do not form a many-to-one or one-to-one relationship"})
 	}
 	w.WriteByte('(')
 	err := e.selection(w, &projection{}, func() error {

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -99,4 +100,47 @@ func FuzzPrefer(f *testing.F) {
 			t.Fatalf("fault %v", err)
 		}
 	})
+}
+
+func FuzzDocument(f *testing.F) {
+	f.Add([]byte(`{"select":"a","filters":[{"column":"a","operator":"in","value":[1,"b"]}],"order":[{"column":"a","direction":"desc"}]}`))
+	f.Add([]byte(`{"betweenFilters":[{"column":"a","min":1,"max":"x\"","negated":true}],"orFilters":["a.eq.1"]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var d document
+		err := decode(body, &d)
+		if err == nil {
+			_, err = d.request()
+		}
+		if code := fault.CodeOf(err); err != nil && code != fault.InvalidQuery && code != fault.InvalidRequestBody {
+			t.Fatalf("%q: %v", body, err)
+		}
+	})
+}
+
+// TestDocumentMeansWhatTheQueryStringMeans compares both ways to say a thing.
+func TestDocumentMeansWhatTheQueryStringMeans(t *testing.T) {
+	t.Parallel()
+	for body, raw := range map[string]string{
+		`{"select":"a,b","filters":[{"column":"a","operator":"gt","value":5}],"limit":2,"offset":1,"count":"exact"}`:     "select=a,b&a=gt.5&limit=2&offset=1&count=exact",
+		`{"filters":[{"column":"a","operator":"in","value":["x","y,z"]},{"column":"b","operator":"is","value":null}]}`:   `a=in.(x,"y,z")&b=is.null`,
+		`{"betweenFilters":[{"column":"a","min":1,"max":2}],"order":[{"column":"a","direction":"desc","nulls":"last"}]}`: "a=gte.1&a=lte.2&order=a.desc.nullslast",
+		`{"orFilters":["a.eq.1,b.eq.2"],"andFilters":["(c.eq.3)"],"groupBy":["a"]}`:                                      "or=(a.eq.1,b.eq.2)&and=(c.eq.3)&group_by=a",
+		`{"select":"a,r(b)","filters":[{"column":"r.b","operator":"eq","value":true}]}`:                                  "select=a,r(b)&r.b=eq.true",
+	} {
+		var d document
+		if err := decode([]byte(body), &d); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.request()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := parse(raw, listWords)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s\n got %+v\nwant %+v", body, got, want)
+		}
+	}
 }

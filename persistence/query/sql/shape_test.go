@@ -186,6 +186,57 @@ func TestShape(t *testing.T) {
 	})
 }
 
+// TestShapeOfCalls does the same for functions, whose names and parameters come
+// from the catalogue, and for updates by key.
+func TestShapeOfCalls(t *testing.T) {
+	t.Parallel()
+	compile := func(names, values []string, shape int) ([]*Plan, error) {
+		world, columns := world(names)
+		text := &catalog.Type{Schema: "pg_catalog", Name: "text", Kind: catalog.Base, Category: 'S'}
+		array := &catalog.Type{Schema: "pg_catalog", Name: "_text", Kind: catalog.Array, Category: 'A', Element: text}
+		r := &catalog.Routine{Schema: names[0], Name: names[1], Set: true, Type: text, Parameters: []catalog.Parameter{
+			{Name: names[9], Type: text}, {Name: names[10], Type: array, Variadic: true}}}
+		if shape&1 != 0 {
+			r.Columns = []catalog.Column{{Name: names[2], Type: text}, {Name: names[3], Type: text}}
+		}
+		q := &query.Call{Page: query.Page{Limit: 1}}
+		if shape&2 != 0 {
+			q.Texts = []query.Text{{Name: names[9], Value: values[0]}, {Name: names[10], Value: values[1]}, {Name: names[10], Value: values[2]}}
+		} else {
+			q.Body = query.Body{JSON: []byte(values[0]), Keys: []string{names[9], names[10]}}
+		}
+		if r.Columns != nil {
+			q.Where = &query.Compare{Path: query.Column(names[2]), Op: query.Equal, Value: values[3]}
+			q.Count = query.Count(shape & 4 / 4)
+		}
+		called, err := Call(world, r, false, q, Options{})
+		if err != nil {
+			return nil, err
+		}
+		each, err := UpdateEach(world, &query.UpdateEach{Relation: query.Relation{Schema: names[0], Name: names[1]},
+			Body: query.Body{JSON: []byte(values[0]), Array: true, Rows: 2, Keys: columns[:4], Common: columns[:3]}}, Options{})
+		return []*Plan{called.Plan, each}, err
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOfNDistinct(hostile(), 11, 11, rapid.ID[string]).Draw(t, "names")
+		values := rapid.SliceOfN(hostile(), 5, 5).Draw(t, "values")
+		shape := rapid.IntRange(0, 7).Draw(t, "shape")
+		bad, err := compile(names, values, shape)
+		if err != nil {
+			return // a value that PostgreSQL cannot take
+		}
+		good, err := compile([]string{"s", "t", "a", "b", "c", "d", "e", "f", "u", "g", "h"}, []string{"1", "2", "3", "4", "5"}, shape)
+		if err != nil {
+			t.Fatalf("the harmless call is refused: %v", err)
+		}
+		for i := range bad {
+			if a, b := skeleton(bad[i].SQL), skeleton(good[i].SQL); a != b || len(bad[i].Args) != len(good[i].Args) {
+				t.Fatalf("the shape changed\nhostile %s\n  plain %s", bad[i].SQL, good[i].SQL)
+			}
+		}
+	})
+}
+
 func FuzzLiterals(f *testing.F) {
 	for _, s := range []string{"(a,b)", `("a,b",c)`, "{a}", `[1,"x",[2]]`, `{"a":1}`, "1e5", "-"} {
 		f.Add(s)

@@ -46,7 +46,7 @@ func crash() *Scenario {
 
 // settleWithin bounds the wait for what is still to be delivered when nothing is
 // killed any more.
-const settleWithin = 60 * time.Second
+const settleWithin = 3 * time.Minute
 
 func (l crashLoad) run(ctx context.Context, t *target.Target, r *measure.Report) error {
 	if err := t.Exec(ctx, historySchema...); err != nil {
@@ -100,9 +100,10 @@ func (l crashLoad) breakThings(ctx context.Context, t *target.Target, users []st
 	start := time.Now()
 	err := l.killAll(ctx, t)
 	stop()
-	if err := errors.Join(err, writers.Wait()); err != nil {
+	if err := errors.Join(err, writers.Wait(), l.mend(ctx, t)); err != nil {
 		return err
 	}
+	killed := time.Since(start)
 	history, err := readHistory(ctx, t.DatabaseURL)
 	if err != nil {
 		return err
@@ -121,8 +122,8 @@ func (l crashLoad) breakThings(ctx context.Context, t *target.Target, users []st
 		reconnects += f.connections - 1
 	}
 	r.Row("killed").Set("nodes", l.nodes).Set("clients", l.clients).Set("kills", l.kills).
-		Set("in s", time.Since(start).Seconds()).Set("rows changed", len(history)).
-		Set("reconnects", reconnects).Set("to see", want).Set("seen", got).
+		Set("in s", killed.Seconds()).Set("rows changed", len(history)).
+		Set("settled after s", (time.Since(start)-killed).Seconds()).Set("reconnects", reconnects).Set("to see", want).Set("seen", got).
 		Set("lost", lost).Set("not to be seen, or twice", extra).Set("rows out of order", disordered)
 	return nil
 }

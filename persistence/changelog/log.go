@@ -168,7 +168,7 @@ func (l *Log) Extent(ctx context.Context) (Extent, error) {
 	var age float64
 	err := l.db.Owner(ctx, func(c *pgxpool.Conn) error {
 		return c.QueryRow(ctx, `SELECT sum(realtime.slot_bytes(slot))::bigint, sum(emptied)::bigint,
-			coalesce(extract(epoch FROM clock_timestamp() - (SELECT logged_at FROM realtime.changes ORDER BY xid, ord LIMIT 1)), 0)::float8
+			coalesce(extract(epoch FROM clock_timestamp() - (SELECT logged_at FROM realtime.changes ORDER BY ord LIMIT 1)), 0)::float8
 			FROM realtime.ring`).Scan(&e.Bytes, &e.Emptied, &age)
 	})
 	if err != nil {

@@ -10,10 +10,9 @@
 -- own and write what he likes into the log: nobody may use their schema.
 CREATE SCHEMA realtime_log;
 
--- One index serves reading (by xid) and ordering within a transaction (by ord).
--- Markers are few, and looked for often: they have a part of the log to themselves.
-DROP INDEX realtime.changes_ord, realtime.changes_xid, realtime.changes_marker;
-CREATE INDEX changes_place ON realtime.changes (xid, ord);
+-- Markers are few, and looked for often: they have a part of the log to themselves,
+-- and no index that every entry would pay for.
+DROP INDEX realtime.changes_marker;
 CREATE TABLE realtime.changes_markers PARTITION OF realtime.changes FOR VALUES IN (-1);
 ALTER TABLE realtime.changes_markers ALTER record SET STORAGE EXTERNAL;
 INSERT INTO realtime.ring (slot) VALUES (-1);
@@ -447,7 +446,7 @@ BEGIN
   FOR i IN 1 .. slots - 1 LOOP -- the oldest is the one ahead of the writers
     slot_no := (here + i) % slots;
     CONTINUE WHEN realtime.slot_bytes(slot_no) = 0;
-    EXECUTE format('SELECT max(logged_at) FROM (SELECT logged_at FROM %s ORDER BY xid DESC, ord DESC LIMIT 1000) t', realtime.slot_part(slot_no)) INTO newest;
+    EXECUTE format('SELECT max(logged_at) FROM (SELECT logged_at FROM %s ORDER BY ord DESC LIMIT 1000) t', realtime.slot_part(slot_no)) INTO newest;
     IF newest IS NULL OR newest < clock_timestamp() - keep
        OR (SELECT sum(realtime.slot_bytes(s)) FROM generate_series(0, slots - 1) AS s) > largest THEN
       EXIT WHEN NOT realtime.empty_slot(slot_no);
@@ -496,8 +495,8 @@ DECLARE
   highest xid8;
 BEGIN
   EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', part);
-  EXECUTE format('SELECT xid FROM %s ORDER BY xid, ord LIMIT 1', part) INTO lowest;
-  EXECUTE format('SELECT xid FROM %s ORDER BY xid DESC, ord DESC LIMIT 1', part) INTO highest;
+  EXECUTE format('SELECT xid FROM %s ORDER BY xid LIMIT 1', part) INTO lowest;
+  EXECUTE format('SELECT xid FROM %s ORDER BY xid DESC LIMIT 1', part) INTO highest;
   IF highest IS NOT NULL THEN
     UPDATE realtime.ring SET pruned_min = lowest, pruned_max = highest, pruned_snapshot = pg_current_snapshot() WHERE slot = slot_no;
   END IF;

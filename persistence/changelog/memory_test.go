@@ -132,6 +132,23 @@ func (f *fixture) claimants() []caller.Caller {
 	return list
 }
 
+// claims draws a token's claims: members that policies ask for, with values that fit
+// and such as do not.
+func (d drawn) claims() json.RawMessage {
+	values := []string{
+		`null`, `true`, `false`, `0`, `1`, `5`, `-1`, `-0`, `1.0`, `1.50`, `1e2`, `32768`, `99999999999`, `123456789012345678901234567890`, `""`, `"red"`, `"blue"`, `"5"`, `" 5"`, `"+1"`, `"1.0"`,
+		`"true"`, `"t"`, `"no"`, `"it's"`, `"a\\b"`, `"tab\t\"\\"`, `"gr\u00fcn"`, `"grün"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\u0000"`, `"` + alice + `"`, `"` + strings.ToUpper(bob) + `"`, `"{` + alice + `}"`,
+		`[]`, `["red"]`, `["red",null,"t1"]`, `[1,2]`, `["1","5"]`, `["` + bob + `"]`, `[["red"]]`, `{}`, `{"org":"red"}`, `{"org":"it's","n":1}`, `{"red":1}`, `{"x":{"x":"red"}}`, `"red,blue"`, `"{red,t1}"`, `"{}"`,
+	}
+	var members []string
+	for _, name := range []string{"sub", "role", "org", "teams", "n", "app", "admin", "ids", "ns", "list", "odd", "f", "boss", "org"} {
+		if rapid.IntRange(0, 2).Draw(d.T, name) > 0 && (name != "org" || len(members) < 9) {
+			members = append(members, fmt.Sprintf("%q : %s", name, d.one(values)))
+		}
+	}
+	return json.RawMessage("{" + strings.Join(members, ", ") + "}")
+}
+
 // visible are the ids of the rows that an answer says are visible.
 func visible(a changelog.Answer, ids []int) (list []int) {
 	for n, sees := range a.Visible {
@@ -174,6 +191,14 @@ func TestVerdictsInMemoryEqualSelect(t *testing.T) {
 		}
 		table := f.table("docs")
 		callers := f.claimants()
+		for range 6 {
+			c := f.User(alice)
+			c.Claims = drawn{t}.claims()
+			if rapid.Bool().Draw(t, "nobody") {
+				c.UserID, c.Role = "", caller.Role(drawn{t}.one([]string{"", "admin", "authenticated"}))
+			}
+			callers = append(callers, c)
+		}
 		var questions []changelog.Question
 		for _, c := range callers {
 			questions = append(questions, changelog.Question{Caller: c})

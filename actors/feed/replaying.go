@@ -21,6 +21,7 @@ type replaying struct {
 	id         string
 	snapshot   bool
 	track      bool // what is shown is remembered
+	recasts    int  // how often there was another caller
 	// answer is for whoever subscribed and waits; nil when it was called.
 	answer func(Subscribed, error)
 	// attach is up to where the feed has to have read; nil when that was not asked
@@ -127,18 +128,24 @@ func (f *feed) begin(m Begin) {
 func (f *feed) recast(c *kernel.Context, old, s *subscription) error {
 	changed := old.subscriber.Caller.Identity() != s.subscriber.Caller.Identity()
 	s.rows, s.replay = old.rows, old.replay
-	s.stale = old.stale || changed && s.rows != nil
+	s.stale = old.stale
 	f.registry.add(s)
 	if s.replay.IsZero() {
+		s.stale = s.stale || changed && s.rows != nil
 		if err := f.attach(c, s); err != nil {
 			return err
 		}
 		f.repair(c, s)
 		return nil
 	}
+	r := f.replays[s.replay]
+	if !changed || r == nil {
+		return nil
+	}
+	r.recasts++
 	// One that has ended is told to us in a moment.
 	_ = s.replay.Tell(replay.Recast{Subscriber: s.subscriber})
-	if r := f.replays[s.replay]; r != nil && r.attached {
+	if r.attached {
 		return f.follow(c, s, s.replay, nil)
 	}
 	return nil
@@ -204,7 +211,7 @@ func (f *feed) attachReplays(c *kernel.Context) {
 // live puts the subscriber into its replay's place.
 func (f *feed) live(c *kernel.Context, m replay.Live) {
 	ref := m.Replay
-	_, s := f.replayed(ref)
+	r, s := f.replayed(ref)
 	t := (*child)(nil)
 	if s != nil {
 		t = f.tables[s.tableID]
@@ -226,6 +233,8 @@ func (f *feed) live(c *kernel.Context, m replay.Live) {
 	if t, ok := f.plan.Table(s.tableID); ok && m.ViewChanged && seesByOthers(t, s.subscriber.Caller) {
 		s.stale = true
 	}
+	// A caller that came when the rows were sent already has none of its own.
+	s.stale = s.stale || s.rows != nil && m.Recasts != r.recasts
 	f.repair(c, s)
 }
 

@@ -269,3 +269,53 @@ func TestWhoseViewChangesIsToldOrGetsTheRowsAgain(t *testing.T) {
 	back.expect(`view_changed policy_data_changed`)
 	backForRows.expect(`rows {"id":1,"org":"red"}`)
 }
+
+// Another caller on the same connection sees other rows: who began with rows gets
+// them anew, and nobody gets what was judged for the caller before.
+func TestAnotherCallerGetsItsOwnRows(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, owner uuid); ALTER TABLE a ENABLE ROW LEVEL SECURITY;
+		CREATE POLICY own ON a USING (owner = auth.uid())`)
+	f.enable("a")
+	f.Exec(`INSERT INTO a VALUES (1, $1), (2, $2)`, user(1), user(2))
+	c := f.client(f.User(user(1)))
+	begun := mustAsk(t, c, feed.Subscribe{Table: "a", Snapshot: &delivery.SnapshotRequest{}})
+	c.expect(`rows {"id":1,"owner":"` + user(1) + `"}`)
+	c.caller = f.User(user(2))
+	mustAsk(t, c, feed.Subscribe{Table: "a", SubscriptionID: begun.ID, Again: true})
+	c.expect(`rows {"id":2,"owner":"` + user(2) + `"}`)
+	f.Exec(`UPDATE a SET id = id + 10`)
+	c.expect(`UPDATE {"id":2,"owner":"` + user(2) + `"} → {"id":12,"owner":"` + user(2) + `"}`)
+	if _, err := c.ask(feed.Subscribe{Table: "a", SubscriptionID: "none", Again: true}); fault.CodeOf(err) != fault.NotFound {
+		t.Errorf("a subscription that is not there goes on: %v", err)
+	}
+}
+
+// A client that goes before it has got its rows, or replaces the subscription, leaves
+// nothing behind.
+func TestSubscriptionsThatEndWhileTheyBegin(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.Exec(`CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a SELECT g, repeat('x', 1000) FROM generate_series(1, 2000) g`)
+	f.enable("a")
+	for range 5 {
+		c := f.client(f.Service())
+		c.hold = true // takes nothing
+		begun := mustAsk(t, c, feed.Subscribe{Table: "a", Snapshot: &delivery.SnapshotRequest{}})
+		again := mustAsk(t, c, feed.Subscribe{Table: "a", SubscriptionID: begun.ID, Cursor: begun.Cursor})
+		if again.ID != begun.ID || f.stats().Subscriptions != 1 {
+			t.Errorf("%+v: %+v", again, f.stats())
+		}
+		if err := f.feed.Tell(feed.Unsubscribe{Subscriber: c.ref, SubscriptionID: begun.ID}); err != nil {
+			t.Fatal(err)
+		}
+		mustAsk(t, c, feed.Subscribe{Table: "a", Snapshot: &delivery.SnapshotRequest{}})
+		c.ref.Stop()
+		c.release()
+	}
+	f.eventually("all is forgotten", func() bool {
+		s := f.stats()
+		return s.Subscriptions == 0 && s.Replaying == 0 && s.WindowBytes == 0 && s.Tables == 0
+	})
+}

@@ -61,6 +61,7 @@ type actor struct {
 	held    int64 // of the budget
 	touched bool  // tables that the policies read
 	shown   *table.Shown
+	recasts int // with rows of their own
 }
 
 // Receive implements kernel.Actor.
@@ -89,7 +90,9 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 	case Recast:
 		// What was read for the caller before may not have been sent.
 		a.subscriber, a.shown = m.Subscriber, nil
-		a.core.recast()
+		if a.core.recast() {
+			a.recasts++
+		}
 		c.Reply(struct{}{})
 	case Attached:
 		c.Watch(m.Table)
@@ -237,7 +240,7 @@ func (a *actor) attach(at changelog.Position) {
 func (a *actor) release() {
 	a.gate.release()
 	a.hold(0)
-	a.tell(Live{Replay: a.context.Self(), ViewChanged: a.touched, Shown: a.shown})
+	a.tell(Live{Replay: a.context.Self(), ViewChanged: a.touched, Shown: a.shown, Recasts: a.recasts})
 }
 
 func (a *actor) fail(err error) {

@@ -184,19 +184,20 @@ func (c *core) attached(until changelog.Snapshot) {
 }
 
 // recast forgets what was read for another caller and not sent. What is under way
-// stays so.
-func (c *core) recast() {
+// stays so. It tells whether the new caller gets rows of its own.
+func (c *core) recast() (rows bool) {
 	if c.stage >= arrived {
-		return
+		return false
 	}
 	again := c.reading || len(c.waiting) > 0
 	c.waiting, c.at = nil, c.base
 	if c.snapshot && c.stage == catching {
-		c.rowsNext, again = true, true
+		c.rowsNext, again, rows = true, true, true
 	}
 	if again {
 		c.read()
 	}
+	return rows
 }
 
 func (c *core) failed(err error) {

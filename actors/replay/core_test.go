@@ -91,7 +91,7 @@ func run(t *testing.T, c *core, s *script, steps []step) {
 func start(c *core)                 { c.read() }
 func begin(c *core)                 { c.begin() }
 func sent(c *core)                  { c.sent() }
-func recast(c *core)                { c.recast() }
+func recast(c *core)                { _ = c.recast() }
 func comes(p page) func(*core)      { return func(c *core) { c.page(p) } }
 func attached(s string) func(*core) { return func(c *core) { c.attached(snapshot(s)) } }
 

@@ -92,6 +92,8 @@ type (
 		ViewChanged bool
 		// Shown is what the client holds now; nil when it is not remembered.
 		Shown *table.Shown
+		// Recasts are how many other callers got their own rows.
+		Recasts int
 	}
 	// Failed: it cannot go on, and ends.
 	Failed struct {

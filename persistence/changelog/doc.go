@@ -10,6 +10,13 @@
 // order transactions committed, and no entry is read twice. A Position is such
 // a pair of snapshots and the last entry delivered; any node can go on from it.
 //
+// What a position saw end is on disk before anybody learns the position: after a
+// crash PostgreSQL gives the transaction ids that it lost to others, and a position
+// that knew them would miss these.
+//
+// A reader asks for the bell before it reads. Writers ring for whoever asked, once,
+// so that nobody pays for a bell that nobody waits for.
+//
 // Entries come in the order in which a row was written. Of one transaction, what
 // triggers logged comes behind the statement that fired them.
 //

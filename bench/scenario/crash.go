@@ -83,7 +83,7 @@ func (l crashLoad) run(ctx context.Context, t *target.Target, r *measure.Report)
 
 // breakThings kills one thing after another while rows are written, waits until
 // everybody has what it may see, and compares.
-func (l crashLoad) breakThings(ctx context.Context, t *target.Target, users []string, followers []*follower, r *measure.Report) error {
+func (l crashLoad) breakThings(ctx context.Context, t *target.Target, users []string, followers []*follower, r *measure.Report) (failed error) {
 	for _, f := range followers {
 		if err := f.joined(ctx); err != nil {
 			return err
@@ -108,6 +108,14 @@ func (l crashLoad) breakThings(ctx context.Context, t *target.Target, users []st
 	if err != nil {
 		return err
 	}
+	// A node may still end of what was done to it.
+	mending, mended := context.WithCancel(ctx)
+	var mender errgroup.Group
+	mender.Go(func() error { return l.keepMending(mending, t) })
+	defer func() {
+		mended()
+		failed = errors.Join(failed, mender.Wait())
+	}()
 	var want, got, lost, extra, disordered, reconnects int
 	deadline := time.Now().Add(settleWithin)
 	for _, f := range followers {
@@ -177,6 +185,19 @@ func (l crashLoad) killBackend(ctx context.Context, t *target.Target) error {
 		return err
 	}
 	return nil
+}
+
+func (l crashLoad) keepMending(ctx context.Context, t *target.Target) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+		if err := l.mend(ctx, t); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
 }
 
 // mend is the supervisor of the nodes: it starts those that have ended, until all

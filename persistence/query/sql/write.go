@@ -2,7 +2,6 @@ package sql
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"fluxbase/persistence/fault"
@@ -263,49 +262,6 @@ func (c *compiler) conflict(w *strings.Builder, q *query.Insert, columns []*Colu
 	return nil
 }
 
-// returning writes the RETURNING clause.
-func (c *compiler) returning(plan *Plan, w *strings.Builder, r query.Returning) error {
-	if !r.Rows {
-		return nil
-	}
-	w.WriteString(" RETURNING ")
-	return c.answer(plan, w, r)
-}
-
-// answer writes the JSON of a written row. It is NULL for a row that lacks the
-// rows which an inner embed wants: the row is written, but not shown.
-func (c *compiler) answer(plan *Plan, w *strings.Builder, r query.Returning) error {
-	if r.Truncate < 0 {
-		return invalid("truncate cannot be negative")
-	}
-	p, err := c.project(r.Fields, nil, r.Truncate)
-	if err != nil {
-		return err
-	}
-	plan.Labels, plan.Form = p.labels(c), c.options.Form
-	if p.star != "" {
-		c.options.Form.write(w, p.star)
-		return nil
-	}
-	if p.grouped {
-		return invalid("the rows of a write cannot be aggregated")
-	}
-	w.WriteString("(SELECT ")
-	c.options.Form.write(w, "item.*")
-	w.WriteString(" FROM (SELECT ")
-	p.columns(w)
-	if p.joins.Len() > 0 {
-		w.WriteString(" FROM (VALUES (1)) AS ")
-		quote(w, c.claim("one"))
-		w.WriteString(p.joins.String())
-	}
-	if err := c.required(w, " WHERE "); err != nil {
-		return err
-	}
-	w.WriteString(") AS item)")
-	return nil
-}
-
 // Update compiles an update of the rows that match.
 func Update(relations Relations, q *query.Update, o Options) (*Plan, error) {
 	rel, err := writable(relations, q.Relation)
@@ -349,97 +305,6 @@ func Update(relations Relations, q *query.Update, o Options) (*Plan, error) {
 	w.WriteString(" FROM ")
 	c.record(&w, "json_to_record", func() { c.json(&w, q.Body) }, alias, columns)
 	return c.change(&w, q.Where, q.Order, q.Page, q.Returning)
-}
-
-// UpdateEach compiles an update of many rows by an object each.
-func UpdateEach(relations Relations, q *query.UpdateEach, o Options) (*Plan, error) {
-	rel, err := writable(relations, q.Relation)
-	if err != nil {
-		return nil, err
-	}
-	if len(rel.Key) == 0 {
-		return nil, fault.Newf(fault.InvalidQuery, "Table '%s' has no primary key to update rows by", rel.query())
-	}
-	if !q.Body.Array {
-		return nil, fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint("An update by key takes an array of objects.")
-	}
-	for _, key := range rel.Key {
-		if q.Body.Rows > 0 && !slices.Contains(q.Body.Common, key) {
-			return nil, fault.Newf(fault.InvalidRequestBody, "Every object must have the key %s", strings.Join(rel.Key, ", "))
-		}
-	}
-	c := newCompiler(relations, rel, o)
-	if err := c.resolve(q.Returning.Fields); err != nil {
-		return nil, err
-	}
-	plan := &Plan{Rows: q.Returning.Rows}
-	if q.Body.Rows == 0 {
-		plan.Empty = true
-		return plan, nil
-	}
-	changed, err := c.targets(q.Body, nil, rel.Key)
-	if err != nil {
-		return nil, err
-	}
-	if len(changed) == 0 {
-		return nil, fault.New(fault.InvalidInput, "No fields to update")
-	}
-	columns := slices.Clone(changed)
-	for _, key := range rel.Key {
-		col, err := c.find(key)
-		if err != nil {
-			return nil, err
-		}
-		columns = append(columns, col)
-	}
-	element, field := c.claim("element"), c.claim("field")
-	var w strings.Builder
-	w.Grow(512)
-	w.WriteString("UPDATE ")
-	c.from(&w)
-	w.WriteString(" SET ")
-	for i, col := range changed {
-		if i > 0 {
-			w.WriteString(", ")
-		}
-		quote(&w, col.Name)
-		w.WriteString(" = ")
-		if slices.Contains(q.Body.Common, col.Name) {
-			qualified(&w, field, col.Name)
-			continue
-		}
-		w.WriteString("CASE WHEN (")
-		qualified(&w, element, "value")
-		w.WriteString(" -> ")
-		c.typed(&w, col.Name, textual)
-		w.WriteString(") IS NULL THEN ")
-		c.column(&w, col.Name)
-		w.WriteString(" ELSE ")
-		qualified(&w, field, col.Name)
-		w.WriteString(" END")
-	}
-	w.WriteString(" FROM json_array_elements(")
-	c.json(&w, q.Body)
-	w.WriteString(") AS ")
-	quote(&w, element)
-	w.WriteString(`("value") CROSS JOIN LATERAL `)
-	c.record(&w, "json_to_record", func() { qualified(&w, element, "value") }, field, columns)
-	w.WriteString(" WHERE ")
-	for i, key := range rel.Key {
-		if i > 0 {
-			w.WriteString(" AND ")
-		}
-		c.column(&w, key)
-		w.WriteString(" = ")
-		qualified(&w, field, key)
-	}
-	if q.Where != nil {
-		w.WriteString(" AND ")
-		if err := c.condition(&w, q.Where); err != nil {
-			return nil, err
-		}
-	}
-	return c.answered(plan, &w, q.Returning, nil)
 }
 
 // Delete compiles a deletion of the rows that match.
@@ -489,73 +354,6 @@ func (c *compiler) change(w *strings.Builder, cond query.Condition, order []quer
 		order = nil
 	}
 	return c.answered(plan, w, r, order)
-}
-
-// answered completes a write, whose head stands in w, with its answer: the rows in
-// order, by keys that the write gives.
-func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, order []query.Order) (*Plan, error) {
-	o := &c.options
-	if len(order) == 0 && o.Keep == nil && o.Bound == nil {
-		if err := c.returning(plan, w, r); err != nil {
-			return nil, err
-		}
-		return c.finish(plan, w.String())
-	}
-	var outer, terms strings.Builder
-	outer.Grow(w.Len() + 256)
-	outer.WriteString("WITH page AS (")
-	outer.WriteString(w.String())
-	outer.WriteString(" RETURNING ")
-	if !r.Rows {
-		outer.WriteString(o.Form.empty())
-	} else if err := c.answer(plan, &outer, r); err != nil {
-		return nil, err
-	}
-	outer.WriteString(" AS item")
-	if o.Bound != nil && o.Bound.Fresh {
-		// A row that was there before has been locked by the conflict.
-		outer.WriteString(", (")
-		c.column(&outer, "xmax")
-		outer.WriteString(" = 0) AS fresh")
-	}
-	for i, term := range order {
-		outer.WriteString(", ")
-		if err := c.orderKey(&outer, term); err != nil {
-			return nil, err
-		}
-		key := "key_" + strconv.Itoa(i+1)
-		outer.WriteString(" AS " + key)
-		if i == 0 {
-			terms.WriteString(" ORDER BY ")
-		} else {
-			terms.WriteString(", ")
-		}
-		terms.WriteString("page." + key)
-		direction(&terms, term)
-	}
-	if o.Keep == nil && o.Bound == nil {
-		outer.WriteString(") SELECT page.item FROM page" + terms.String())
-		return c.finish(plan, outer.String())
-	}
-	plan.Kept = true
-	outer.WriteString(") (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, ")
-	if o.Keep != nil {
-		outer.WriteString("app.keep_answer(")
-		c.arg(&outer, o.Keep)
-		outer.WriteString("::bytea, (SELECT count(*) FROM page), (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms.String() + "), '') || ']' FROM page)), NULL")
-		return c.finish(plan, outer.String())
-	}
-	outer.WriteString("app.check_affected((SELECT count(*) FROM page), ")
-	c.arg(&outer, o.Bound.Least)
-	outer.WriteString("::int8, ")
-	c.arg(&outer, o.Bound.Most)
-	outer.WriteString("::int8), ")
-	if o.Bound.Fresh {
-		outer.WriteString("(SELECT count(*) FROM page WHERE page.fresh)")
-	} else {
-		outer.WriteString("NULL")
-	}
-	return c.finish(plan, outer.String())
 }
 
 // window narrows a write to a page of the rows that match. The condition stays

@@ -1,0 +1,118 @@
+package sql
+
+import (
+	"strconv"
+	"strings"
+
+	"fluxbase/persistence/query"
+)
+
+// answered completes a write, whose head stands in w, with its answer: the rows in
+// order, by keys that the write gives.
+func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, order []query.Order) (*Plan, error) {
+	o := &c.options
+	if len(order) == 0 && o.Keep == nil && o.Bound == nil {
+		if err := c.returning(plan, w, r); err != nil {
+			return nil, err
+		}
+		return c.finish(plan, w.String())
+	}
+	var outer, terms strings.Builder
+	outer.Grow(w.Len() + 256)
+	outer.WriteString("WITH page AS (")
+	outer.WriteString(w.String())
+	outer.WriteString(" RETURNING ")
+	if !r.Rows {
+		outer.WriteString(o.Form.empty())
+	} else if err := c.answer(plan, &outer, r); err != nil {
+		return nil, err
+	}
+	outer.WriteString(" AS item")
+	if o.Bound != nil && o.Bound.Fresh {
+		// A row that was there before has been locked by the conflict.
+		outer.WriteString(", (")
+		c.column(&outer, "xmax")
+		outer.WriteString(" = 0) AS fresh")
+	}
+	for i, term := range order {
+		outer.WriteString(", ")
+		if err := c.orderKey(&outer, term); err != nil {
+			return nil, err
+		}
+		key := "key_" + strconv.Itoa(i+1)
+		outer.WriteString(" AS " + key)
+		if i == 0 {
+			terms.WriteString(" ORDER BY ")
+		} else {
+			terms.WriteString(", ")
+		}
+		terms.WriteString("page." + key)
+		direction(&terms, term)
+	}
+	if o.Keep == nil && o.Bound == nil {
+		outer.WriteString(") SELECT page.item FROM page" + terms.String())
+		return c.finish(plan, outer.String())
+	}
+	plan.Kept = true
+	outer.WriteString(") (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, ")
+	if o.Keep != nil {
+		outer.WriteString("app.keep_answer(")
+		c.arg(&outer, o.Keep)
+		outer.WriteString("::bytea, (SELECT count(*) FROM page), (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms.String() + "), '') || ']' FROM page)), NULL")
+		return c.finish(plan, outer.String())
+	}
+	outer.WriteString("app.check_affected((SELECT count(*) FROM page), ")
+	c.arg(&outer, o.Bound.Least)
+	outer.WriteString("::int8, ")
+	c.arg(&outer, o.Bound.Most)
+	outer.WriteString("::int8), ")
+	if o.Bound.Fresh {
+		outer.WriteString("(SELECT count(*) FROM page WHERE page.fresh)")
+	} else {
+		outer.WriteString("NULL")
+	}
+	return c.finish(plan, outer.String())
+}
+
+// returning writes the RETURNING clause.
+func (c *compiler) returning(plan *Plan, w *strings.Builder, r query.Returning) error {
+	if !r.Rows {
+		return nil
+	}
+	w.WriteString(" RETURNING ")
+	return c.answer(plan, w, r)
+}
+
+// answer writes the JSON of a written row. It is NULL for a row that lacks the
+// rows which an inner embed wants: the row is written, but not shown.
+func (c *compiler) answer(plan *Plan, w *strings.Builder, r query.Returning) error {
+	if r.Truncate < 0 {
+		return invalid("truncate cannot be negative")
+	}
+	p, err := c.project(r.Fields, nil, r.Truncate)
+	if err != nil {
+		return err
+	}
+	plan.Labels, plan.Form = p.labels(c), c.options.Form
+	if p.star != "" {
+		c.options.Form.write(w, p.star)
+		return nil
+	}
+	if p.grouped {
+		return invalid("the rows of a write cannot be aggregated")
+	}
+	w.WriteString("(SELECT ")
+	c.options.Form.write(w, "item.*")
+	w.WriteString(" FROM (SELECT ")
+	p.columns(w)
+	if p.joins.Len() > 0 {
+		w.WriteString(" FROM (VALUES (1)) AS ")
+		quote(w, c.claim("one"))
+		w.WriteString(p.joins.String())
+	}
+	if err := c.required(w, " WHERE "); err != nil {
+		return err
+	}
+	w.WriteString(") AS item)")
+	return nil
+}

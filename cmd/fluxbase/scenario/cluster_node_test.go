@@ -107,19 +107,31 @@ func TestClusterPresenceSurvivesReconnect(t *testing.T) {
 		ben.send(`{"type":"presence","channel":"presence:lobby","event":"track","payload":{"key":"ben","state":%q}}`, mood)
 		return ben
 	}
-	ben := appear(nodes[1], "good")
+	// A witness at each node shows when what the node said before has arrived: a
+	// client that returns before its end was noticed is here twice for a moment.
+	witnesses := make([]*socket, len(nodes))
+	for i, n := range nodes {
+		witnesses[i] = openSocket(t, n.SocketURL(""))
+		witnesses[i].send(`{"type":"presence","channel":"presence:lobby","event":"track","payload":{"key":"w%d","state":0}}`, i)
+		ann.expect(fmt.Sprintf(`{"type":"presence","payload":{"presence":{"event":"join","key":"w%d"}}}`, i))
+		ann.expect(`{"type":"presence","payload":{"presence":{"event":"sync"}}}`)
+	}
+	at := 1
+	ben := appear(nodes[at], "good")
 	ann.expect(`{"type":"presence","payload":{"presence":{"event":"join","key":"ben"}}}`)
 	ann.expect(`{"type":"presence","payload":{"presence":{"event":"sync","currentPresences":{"ben":["good"]}}}}`)
-	for _, to := range []struct {
-		node *servertest.Node
+	for cut, to := range []struct {
+		node int
 		mood string
-	}{{nodes[2], "good"}, {nodes[0], "good"}, {nodes[1], "better"}} {
+	}{{2, "good"}, {0, "good"}, {1, "better"}} {
 		if err := ben.conn.CloseNow(); err != nil {
 			t.Fatal(err)
 		}
-		// A client that returns before its end was noticed is here twice.
-		eventually(t, "the server noticed", func() bool { return openSockets(t, nodes) == 1 })
-		ben = appear(to.node, to.mood)
+		eventually(t, "the server noticed", func() bool { return openSockets(t, nodes) == 1+len(witnesses) })
+		witnesses[at].send(`{"type":"presence","channel":"presence:lobby","event":"track","payload":{"key":"w%d","state":%d}}`, at, cut+1)
+		ann.expect(fmt.Sprintf(`{"type":"presence","payload":{"presence":{"event":"sync","key":"w%d","currentPresences":{"ben":["good"]}}}}`, at))
+		at = to.node
+		ben = appear(nodes[at], to.mood)
 	}
 	// Nothing but this was said of the three.
 	ann.expect(`{"type":"presence","payload":{"presence":{"event":"sync","key":"ben","newPresences":["better"],"currentPresences":{"ben":["better"]}}}}`)

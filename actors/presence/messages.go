@@ -82,7 +82,8 @@ type Untrack struct {
 type Leave struct {
 	Room  Key
 	Owner kernel.Ref
-	// Cut says that the connection was cut rather than left: its states linger.
+	// Cut says that the connection was cut rather than left: its states linger,
+	// except where the user has come back already.
 	Cut bool
 }
 

@@ -302,6 +302,23 @@ func TestComingBack(t *testing.T) {
 	}
 }
 
+// TestComingBackEarly: who returns before its end was noticed is here twice until then,
+// and not for the grace.
+func TestComingBackEarly(t *testing.T) {
+	c := kerneltest.New(t)
+	a, b := c.Join("a"), c.Join("b")
+	limits := Limits{Grace: time.Hour}
+	ra, rb := router(t, a, limits), router(t, b, limits)
+	ann, ben, again := enter(t, a, ra), enter(t, a, ra), enter(t, b, rb)
+	ann.watch()
+	ben.track("ben", "1")
+	ann.sees(`{"ben":[1]}`)
+	again.track("ben", "1")
+	ann.sees(`{"ben":[1,1]}`)
+	ben.ref.Stop()
+	ann.sees(`{"ben":[1]}`)
+}
+
 // TestLingeringSurvivesTheHome: what lingers moves to a new home, and ends there.
 func TestLingeringSurvivesTheHome(t *testing.T) {
 	c := kerneltest.New(t)

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"fluxbase/persistence/fault"
@@ -89,9 +90,10 @@ func (r *room) left(m *Meta) (found *Meta) {
 	return found
 }
 
-// end takes a meta away, or lets it linger.
+// end takes a meta away, or lets it linger. It does not linger when its user came
+// back before the end was noticed.
 func (r *room) end(now time.Time, m *Meta, cut bool) Change {
-	if !cut || r.limits.Grace <= 0 {
+	if !cut || r.limits.Grace <= 0 || r.returned(m) {
 		step, _ := r.roster.remove(m.identity())
 		return step
 	}
@@ -99,6 +101,17 @@ func (r *room) end(now time.Time, m *Meta, cut bool) Change {
 	held.Node = ""
 	r.linger(now, &held)
 	return r.roster.succeed(m, &held)
+}
+
+// returned tells whether something of m's user came under the key after m.
+func (r *room) returned(m *Meta) bool {
+	list := r.roster.keys[m.Key]
+	for _, other := range list[slices.Index(list, m)+1:] {
+		if other.User == m.User && !other.lingers() {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *room) linger(now time.Time, m *Meta) {

@@ -123,7 +123,7 @@ func (ms *membership) unseat(g *group) {
 
 // arrange makes the groups those of a table as it is now.
 func (ms *membership) arrange(t *changelog.Table) {
-	if ms.table == t {
+	if t.Same(ms.table) {
 		return
 	}
 	clock := ms.clock

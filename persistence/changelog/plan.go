@@ -1,6 +1,7 @@
 package changelog
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -67,7 +68,8 @@ type Table struct {
 	// columns and functions are what policies may name.
 	columns   []policy.Column
 	functions map[string]policy.Function
-	views     sync.Map // caller.DatabaseRole → *View
+	digest    [sha256.Size]byte // of all that the plan says of it
+	views     sync.Map          // caller.DatabaseRole → *View
 }
 
 // Column is a column of a table.
@@ -141,6 +143,9 @@ type View struct {
 func (v *View) Reads(column string) bool {
 	return slices.ContainsFunc(v.Columns, func(c Column) bool { return c.Name == column })
 }
+
+// Same tells whether two plans say the same of a table.
+func (t *Table) Same(o *Table) bool { return t == o || o != nil && t.digest == o.digest }
 
 // View gives the table as role sees it.
 func (t *Table) View(role caller.DatabaseRole) *View {
@@ -217,18 +222,26 @@ func (t *Table) as() string   { return quote(t.Name) }
 
 func (l *Log) parsePlan(text string, at Snapshot) (*Plan, error) {
 	var all struct {
-		Plain     bool                       `json:"plain"`
-		Functions map[string]policy.Function `json:"functions"`
-		Tables    []*Table                   `json:"tables"`
+		Plain     bool              `json:"plain"`
+		Functions json.RawMessage   `json:"functions"`
+		Tables    []json.RawMessage `json:"tables"`
 	}
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, fmt.Errorf("read the plan of the enabled tables: %w", err)
 	}
 	p := &Plan{Snapshot: at, Unmarked: l.unmarked.Load(), text: text,
 		tables: make(map[int32]*Table, len(all.Tables)), named: make(map[[2]string]*Table, len(all.Tables)), dependents: map[int32][]int32{}}
-	for _, t := range all.Tables {
+	var functions map[string]policy.Function
+	if err := json.Unmarshal(all.Functions, &functions); err != nil {
+		return nil, fmt.Errorf("read the functions that policies name callers by: %w", err)
+	}
+	for _, text := range all.Tables {
+		t := &Table{digest: sha256.Sum256(fmt.Appendf(nil, "%t %s %s", all.Plain, all.Functions, text))}
+		if err := json.Unmarshal(text, t); err != nil {
+			return nil, fmt.Errorf("read the plan of an enabled table: %w", err)
+		}
 		t.relation = t.asRelation()
-		t.functions = all.Functions
+		t.functions = functions
 		for _, c := range t.Columns {
 			column := policy.Column{Name: c.Name}
 			if all.Plain {

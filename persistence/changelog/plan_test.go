@@ -93,3 +93,27 @@ func TestMarkersTellOfWhatPoliciesName(t *testing.T) {
 	expect(`DROP POLICY p ON other`, b.ID)
 	expect(`DROP VIEW v CASCADE`)
 }
+
+// A plan that is read again changes nothing for those who follow a table, unless it
+// says something else of it.
+func TestPlansSayWhetherATableIsTheSame(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	f.Exec(`CREATE TABLE a (id int PRIMARY KEY); ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE TABLE b (id int)`)
+	f.enable("a")
+	before := f.table("a")
+	for _, c := range []struct {
+		sql  string
+		same bool
+	}{
+		{`INSERT INTO a VALUES (1)`, true}, {`ALTER TABLE b ADD v text`, true}, {`CREATE POLICY p ON a USING (true)`, false}, {`ALTER POLICY p ON a USING (false)`, false},
+		{`REVOKE SELECT ON a FROM anon`, false}, {`REVOKE EXECUTE ON FUNCTION auth.uid() FROM PUBLIC`, false}, {`ALTER TABLE a ADD v text`, false},
+	} {
+		f.Exec(c.sql)
+		after := f.table("a")
+		if after.Same(before) != c.same || !after.Same(f.table("a")) || after.Same(nil) {
+			t.Errorf("after %s the table is the same: %v", c.sql, after.Same(before))
+		}
+		before = after
+	}
+}

@@ -27,6 +27,9 @@ type backlog struct {
 	entries []entry
 	head    int // of the entries that are not written
 	offset  int // bytes of the first frame that are written
+	// taken are the entries, from head on, that the chunk which is being written
+	// comes from: nothing may get between them.
+	taken int
 	// loose are the bytes of frames that are not reliable, with their entries, and
 	// messages their messages; own are those bytes that nobody else bounds.
 	loose, messages, own int
@@ -62,7 +65,8 @@ func (b *backlog) add(f *delivery.Frame, done bool) {
 // follow queues the frame of a link: at the end of its stream's run, unless
 // something is behind that which it must not overtake.
 func (b *backlog) follow(l *delivery.Link) {
-	for i := len(b.entries) - 1; i >= b.head && i >= len(b.entries)-lookBack; i-- {
+	first := max(b.head, b.head+b.taken-1, len(b.entries)-lookBack)
+	for i := len(b.entries) - 1; i >= first; i-- {
 		e := &b.entries[i]
 		if e.frame != nil && e.frame.Reliable {
 			break
@@ -133,7 +137,7 @@ func (e *entry) first() *delivery.Frame {
 
 // gather gives what is to be written next: the rest of one frame as it is, or
 // several joined in buffer, up to joinBytes. last comes with the end of the
-// entries.
+// entries. More may be queued until consume says what was written of it.
 func (b *backlog) gather(buffer []byte) []byte {
 	chunk, joined := []byte(nil), 0
 	skip := b.offset
@@ -155,6 +159,7 @@ func (b *backlog) gather(buffer []byte) []byte {
 	}
 	for i := b.head; i < len(b.entries); i++ {
 		e := &b.entries[i]
+		b.taken = i - b.head + 1
 		if e.frame != nil {
 			if !add(e.frame) {
 				return chunk
@@ -181,6 +186,7 @@ func (b *backlog) gather(buffer []byte) []byte {
 
 // consume takes away n bytes that were written.
 func (b *backlog) consume(n int) {
+	b.taken = 0
 	for b.head < len(b.entries) {
 		e := &b.entries[b.head]
 		f := e.first()

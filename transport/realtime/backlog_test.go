@@ -26,13 +26,23 @@ func TestBacklogWritesEverythingOnce(t *testing.T) {
 		var want [4][]byte // of the three kinds of frames, whose order among each other is open
 		queued, got := 0, []byte(nil)
 		buffer := make([]byte, 0, joinBytes)
+		var add func()
 		write := func() {
 			chunk := b.gather(buffer)
-			n := r.IntN(len(chunk) + 1)
+			for r.IntN(3) == 0 {
+				add() // while the chunk is being written
+			}
+			n := len(chunk)
+			if r.IntN(2) == 0 {
+				n = r.IntN(len(chunk) + 1)
+			}
 			got = append(got, chunk[:n]...)
 			b.consume(n)
 		}
-		for queued < 100 {
+		add = func() {
+			if queued >= 100 {
+				return
+			}
 			size := r.IntN(300)
 			if r.IntN(30) == 0 {
 				size = joinBytes + r.IntN(1000)
@@ -51,6 +61,9 @@ func TestBacklogWritesEverythingOnce(t *testing.T) {
 				b.add(f, false)
 			}
 			queued++
+		}
+		for queued < 100 {
+			add()
 			for r.IntN(3) == 0 && !b.empty() {
 				write()
 			}

@@ -204,7 +204,8 @@ func isReset(err error) bool {
 
 // TestOutboxSlowButAlive: a peer that reads a little in every timeout is kept.
 func TestOutboxSlowButAlive(t *testing.T) {
-	p := newPipe(t, outboxLimits{bytes: 1000, timeout: 600 * time.Millisecond}, raw)
+	t.Parallel()
+	p := newPipe(t, outboxLimits{bytes: 1000, timeout: 2 * time.Second}, raw)
 	for i := range 100 {
 		p.out.Push(numberedFrame(i, 8192, true))
 	}
@@ -218,7 +219,7 @@ func TestOutboxSlowButAlive(t *testing.T) {
 			t.Fatalf("after %d bytes: %v", total, err)
 		}
 		total += n
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(120 * time.Millisecond)
 	}
 }
 

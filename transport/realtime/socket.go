@@ -75,7 +75,8 @@ type socket struct {
 	release func() // of the tenant's services; nil for nothing
 
 	work        func()       // to be done before more is read; nil for nothing
-	deaf        bool         // what is read is thrown away: the client broke the protocol, or has none
+	mute        bool         // the client says nothing: what is read is thrown away
+	deaf        bool         // the same, because it broke the protocol
 	heard       atomic.Int64 // unix nanoseconds of the last sign of life
 	left        bool         // the peer said that it goes
 	beats       int
@@ -85,7 +86,7 @@ type socket struct {
 // listen makes the socket one whose client says nothing: it is not read but for its
 // end, and needs no time after our last bytes.
 func (k *socket) listen(s *stream) {
-	k.deaf, k.out.answered = true, true
+	k.mute, k.out.answered = true, true
 	k.out.waiting.rewrite = s.rewrite
 	if k.conn == nil {
 		k.link.giveUp(k.gateway.o.PongTimeout)
@@ -136,7 +137,7 @@ const readBytes = 4 << 10
 // take handles bytes of the client. Behind a breach of the protocol it only waits
 // for the peer to see our close frame: the outbox ends the socket.
 func (k *socket) take(b []byte) {
-	if k.deaf {
+	if k.mute || k.deaf {
 		return
 	}
 	if len(b) > 0 {
@@ -283,7 +284,7 @@ func (k *socket) closed(code int, _ string) {
 
 // beat is the wheel's visit: ping, heartbeat, and the end of a silent peer.
 func (k *socket) beat(now time.Time) {
-	if !k.deaf && now.UnixNano()-k.heard.Load() > int64(k.gateway.o.PongTimeout) {
+	if !k.mute && now.UnixNano()-k.heard.Load() > int64(k.gateway.o.PongTimeout) {
 		k.out.abort()
 		return
 	}

@@ -35,16 +35,7 @@ func fanout() *Scenario {
 			f.DurationVar(&load.duration, "duration", 10*time.Second, "how long to publish")
 		},
 		Run: func(ctx context.Context, t *target.Target, r *measure.Report) error {
-			server := &sender{
-				pids: t.ServerCPU,
-				rss:  t.ServerRSS,
-				join: func(ctx context.Context) (*socket.Conn, error) {
-					return join(ctx, t.Nodes[0], t.AnonKey, map[string]string{"type": "subscribe", "channel": "broadcast:bench"})
-				},
-				wrap: func(p []byte) []byte {
-					return fmt.Appendf(nil, `{"type":"broadcast","channel":"broadcast:bench","event":"e","payload":%s}`, p)
-				},
-			}
+			server := broadcasting(t)
 			progress("fluxbase: %d subscribers", load.subscribers)
 			if err := load.measure(ctx, server, r.Row("fluxbase")); err != nil {
 				return err
@@ -64,6 +55,20 @@ func fanout() *Scenario {
 			progress("floor: a bare loop of writes")
 			err = load.measure(ctx, bare, r.Row("floor: bare writes"))
 			return errors.Join(err, process.Close())
+		},
+	}
+}
+
+// broadcasting is the server with one broadcast channel.
+func broadcasting(t *target.Target) *sender {
+	return &sender{
+		pids: t.ServerCPU,
+		rss:  t.ServerRSS,
+		join: func(ctx context.Context) (*socket.Conn, error) {
+			return join(ctx, t.Nodes[0], t.AnonKey, map[string]string{"type": "subscribe", "channel": "broadcast:bench"})
+		},
+		wrap: func(p []byte) []byte {
+			return fmt.Appendf(nil, `{"type":"broadcast","channel":"broadcast:bench","event":"e","payload":%s}`, p)
 		},
 	}
 }

@@ -12,7 +12,6 @@ import (
 
 	"fluxbase/bench/flooder"
 	"fluxbase/bench/measure"
-	"fluxbase/bench/socket"
 	"fluxbase/bench/target"
 )
 
@@ -57,16 +56,7 @@ func (l *floodLoad) run(ctx context.Context, t *target.Target, r *measure.Report
 	if err := t.Exec(ctx, `INSERT INTO platform.tenants (slug, name, status) VALUES ('`+floodTenant+`', 'Flood', 'active') ON CONFLICT DO NOTHING`); err != nil {
 		return err
 	}
-	quiet := &sender{
-		pids: t.ServerCPU,
-		rss:  t.ServerRSS,
-		join: func(ctx context.Context) (*socket.Conn, error) {
-			return join(ctx, t.Nodes[0], t.AnonKey, map[string]string{"type": "subscribe", "channel": "broadcast:bench"})
-		},
-		wrap: func(p []byte) []byte {
-			return fmt.Appendf(nil, `{"type":"broadcast","channel":"broadcast:bench","event":"e","payload":%s}`, p)
-		},
-	}
+	quiet := broadcasting(t)
 	var alone, flooded []float64
 	for round := range l.rounds {
 		row := r.Row(fmt.Sprintf("alone %d", round+1))

@@ -99,6 +99,8 @@ type (
 	tryOpen struct{}
 	// tellPositions is the time for TellPosition.
 	tellPositions struct{}
+	// tryReopen ends the pause after the epoch could not be read.
+	tryReopen struct{}
 	// room says that the window has room again.
 	room struct{}
 	// press looks again at who keeps the others waiting.
@@ -193,6 +195,8 @@ func (f *feed) Receive(c *kernel.Context, msg any) {
 		f.rung(c)
 	case ListenerUp:
 		f.listening = true
+		f.reopen(c)
+	case tryReopen:
 		f.reopen(c)
 	case ListenerDown:
 		f.listening = false
@@ -331,7 +335,13 @@ func (f *feed) reopen(c *kernel.Context) {
 	}
 	log, before := f.options.Log, f.at.Epoch
 	c.Go(readTimeout, func(ctx context.Context) (any, error) { return log.Open(ctx) }, func(c *kernel.Context, res any, err error) {
-		if err == nil && res.(string) != before && f.state == open && f.at.Epoch == before {
+		if err != nil {
+			// Until this is answered nobody knows whose log is being read.
+			c.Logger().Warn("the change log's epoch cannot be read", "error", err)
+			c.After(retryDelay, tryReopen{})
+			return
+		}
+		if res.(string) != before && f.state == open && f.at.Epoch == before {
 			f.restart(c, changelog.ErrEpochChanged)
 			return
 		}

@@ -1,6 +1,6 @@
-// Command bench measures a Fluxbase server: fan-out, table changes, REST, idle
-// connections and a cluster, each beside the floor of what the machine itself
-// costs. It prints a table and a line of JSON per scenario.
+// Command bench measures a Fluxbase server: fan-out, table changes and what they
+// cost writers, REST, idle connections, a cluster, and what crashes lose, where it
+// can beside the floor of what the machine itself costs. It prints a table and a line of JSON per scenario.
 package main
 
 import (

@@ -5,21 +5,30 @@ import (
 	"time"
 )
 
-// adminEvent is what admins are told of a connection that came or went.
+// adminMessage is what admins are told of a connection that came or went.
+type adminMessage struct {
+	Type        string  `json:"type"`
+	ID          string  `json:"id"`
+	UserID      *string `json:"user_id"`
+	Email       *string `json:"email"`
+	RemoteAddr  string  `json:"remote_addr"`
+	ConnectedAt string  `json:"connected_at"`
+	Timestamp   string  `json:"timestamp"`
+}
+
 func adminEvent(event string, c Connection, now time.Time) json.RawMessage {
-	optional := func(s string) any {
+	optional := func(s string) *string {
 		if s == "" {
 			return nil
 		}
-		return s
+		return &s
 	}
-	b, err := json.Marshal(map[string]any{
-		"type": event, "id": c.ID, "user_id": optional(c.UserID), "email": optional(c.Email),
-		"remote_addr": c.RemoteAddr, "connected_at": c.ConnectedAt.Format(time.RFC3339),
-		"timestamp": now.UTC().Format(time.RFC3339),
+	b, err := json.Marshal(adminMessage{
+		Type: event, ID: c.ID, UserID: optional(c.UserID), Email: optional(c.Email), RemoteAddr: c.RemoteAddr,
+		ConnectedAt: c.ConnectedAt.Format(time.RFC3339), Timestamp: now.UTC().Format(time.RFC3339),
 	})
 	if err != nil {
-		return json.RawMessage("null") // strings and nils always marshal
+		return json.RawMessage("null") // strings always marshal
 	}
 	return b
 }

@@ -133,7 +133,9 @@ func (l *Log) Decided(verdicts, looked int) {
 
 // Prune empties what is older than keep and what goes beyond size bytes, and
 // gives the number of ring slots emptied. held is false when another node is at
-// it.
+// it. A node that lost its connection lost the lock and what it did together, so
+// that no late one works beside another. It waits for nobody: a slot in use stays
+// until the next time.
 func (l *Log) Prune(ctx context.Context, keep time.Duration, size int64) (emptied int, held bool, err error) {
 	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
 		var n *int

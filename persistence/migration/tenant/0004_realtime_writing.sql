@@ -514,3 +514,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA realtime FROM PUBLIC;
 
 SELECT realtime.sync_triggers(id) FROM realtime.schema_registry WHERE relation IS NOT NULL ORDER BY id;
 DROP FUNCTION realtime.log_change();
+
+-- +goose Down
+-- 0003 takes the rest away with its schema. The triggers go with their functions.
+DROP SCHEMA realtime_log CASCADE;

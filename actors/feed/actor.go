@@ -54,6 +54,10 @@ const (
 	// transactions are running.
 	firstLook = 5 * time.Millisecond
 	lastLook  = 100 * time.Millisecond
+	// pace is the least time between the beginnings of two reads, unless the first
+	// left something to read at once: rows that are written one by one cost a read
+	// per pace, and not each its own. The first row after a pause waits for nothing.
+	pace = 10 * time.Millisecond
 	// retryDelay is between attempts when the database is not there.
 	retryDelay = 250 * time.Millisecond
 	// planAge is after how long the plan is read again although nothing said so:
@@ -126,7 +130,9 @@ type feed struct {
 	tables     map[int32]*child
 
 	reading     bool
-	again       bool // something happened while reading
+	begun       time.Time // the last read
+	unfinished  bool      // it left something to read at once
+	again       bool      // something happened while reading
 	look        time.Duration
 	pauses      int
 	pause       *kernel.Timer

@@ -29,17 +29,22 @@ func (f *feed) rest(c *kernel.Context, d time.Duration) {
 	f.pause = c.After(d, wake{f.pauses})
 }
 
-// read begins a read, if nothing forbids it. What forbids it ends with a call of
-// read.
-func (f *feed) read(c *kernel.Context) {
+// read begins a read, or will when it is time, if nothing forbids it. What forbids it
+// ends with a call of read.
+func (f *feed) read(c *kernel.Context) (begins bool) {
 	if f.state == open && f.window.Full() {
 		f.press(c)
-		return
+		return false
 	}
 	if f.state != open || f.reading || f.outstanding >= maxOutstanding {
-		return
+		return false
 	}
-	f.reading, f.again = true, false
+	if early := pace - time.Since(f.begun); early > 0 && !f.unfinished {
+		f.rest(c, early)
+		return true
+	}
+	f.reading, f.again, f.unfinished = true, false, false
+	f.begun = time.Now()
 	f.pause.Cancel()
 	f.pauses++
 	log, from, plan, limit := f.options.Log, f.at, f.plan, f.options.Batch
@@ -57,6 +62,7 @@ func (f *feed) read(c *kernel.Context) {
 			}
 			f.haveRead(c, res, err)
 		})
+	return true
 }
 
 func (f *feed) haveRead(c *kernel.Context, res any, err error) {
@@ -79,12 +85,11 @@ func (f *feed) haveRead(c *kernel.Context, res any, err error) {
 		f.lag = max(0, time.Since(b.Entries[0].At))
 	}
 	f.dispatch(c, b)
-	f.at = b.Next
+	f.at, f.unfinished = b.Next, b.More
 	f.attachReplays(c)
 	switch {
 	case b.More || f.again:
-		f.read(c)
-		if !f.reading && f.state == open {
+		if !f.read(c) {
 			// Whatever forbids it may end without a word to us.
 			f.rest(c, f.options.Poll)
 		}

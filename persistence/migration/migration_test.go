@@ -50,11 +50,23 @@ func owner(t testing.TB, address string) *pgx.ConnConfig {
 
 func bootstrap(t testing.TB, address string) migration.Report {
 	t.Helper()
-	r, err := migration.Bootstrap{AdminURL: address, Password: dbtest.Key.Password}.Run(t.Context())
+	r, err := migration.Bootstrap{AdminURL: address, ControlURL: shared(t, address), Password: dbtest.Key.Password}.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// shared is the database of an address's server in which all test processes take
+// the lock for the roles, which belong to the whole server.
+func shared(t testing.TB, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/postgres"
+	return u.String()
 }
 
 func exec(t testing.TB, c *pgx.Conn, sql string) {
@@ -111,10 +123,11 @@ func TestTenantDatabaseIsCompleteInItself(t *testing.T) {
 func TestManyNodesStartAtOnce(t *testing.T) {
 	addresses := []string{dbtest.Empty(t), dbtest.Empty(t)}
 	var group sync.WaitGroup
+	control := shared(t, addresses[0])
 	for n := range 6 {
 		group.Go(func() {
 			address := addresses[n%2]
-			b := migration.Bootstrap{AdminURL: address, ControlURL: addresses[0], Password: dbtest.Key.Password}
+			b := migration.Bootstrap{AdminURL: address, ControlURL: control, Password: dbtest.Key.Password}
 			if _, err := b.Run(t.Context()); err != nil {
 				t.Errorf("bootstrap: %v", err)
 				return

@@ -148,7 +148,13 @@ func TestFaultsSayWhatHappened(t *testing.T) {
 	} {
 		f := fault.From(d.DB.Run(t.Context(), d.User(alice), db.Statement{SQL: test.sql}))
 		report, ok := f.Details.(*db.Report)
-		if f.Code != test.code || f.Message != test.message || !ok || *report != test.report || f.Hint != test.report.Hint {
+		if !ok || report.Message == "" {
+			t.Errorf("%s: got %v with %+v", test.sql, f, f.Details)
+			continue
+		}
+		got := *report
+		got.Message = "" // PostgreSQL's own words
+		if f.Code != test.code || f.Message != test.message || got != test.report || f.Hint != test.report.Hint {
 			t.Errorf("%s: got %v with %+v", test.sql, f, f.Details)
 		}
 	}

@@ -313,7 +313,7 @@ func (c *compiler) pathClaim(e operation) (*claim, error) {
 	if err != nil || of.kind != jsonKind && of.kind != jsonbKind {
 		return nil, errUnknown
 	}
-	walk, ok := steps(e)
+	walk, ok := steps(e, of.kind == jsonbKind)
 	if !ok {
 		return nil, errUnknown
 	}
@@ -335,15 +335,21 @@ func (c *compiler) pathClaim(e operation) (*claim, error) {
 	}), nil
 }
 
-// steps reads the right side of an operator that leads into a document.
-func steps(e operation) (func(document) (document, bool), bool) {
+// steps reads the right side of an operator that leads into a document, which is
+// jsonb or json.
+func steps(e operation, binary bool) (func(document) (document, bool), bool) {
 	if e.operator == "->" || e.operator == "->>" {
 		if key, ok := constantText(e.right); ok {
 			return func(d document) (document, bool) { return member(d, key) }, true
 		}
 		l, ok := e.right.(literal)
 		index, decided := parseValue(l.text, types["integer"])
-		return func(d document) (document, bool) { return element(d, index.number) }, ok && l.typ == "integer" && decided
+		return func(d document) (document, bool) {
+			if binary && isScalar(d) {
+				d = []document{d} // so does PostgreSQL keep it
+			}
+			return element(d, index.number)
+		}, ok && l.typ == "integer" && decided
 	}
 	of, ok := e.right.(cast)
 	if !ok || of.typ != "text[]" {

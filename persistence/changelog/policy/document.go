@@ -106,6 +106,15 @@ func (r documentReader) object(depth int) (document, bool) {
 	return object, err == nil
 }
 
+// isScalar tells whether a document is neither an object nor an array.
+func isScalar(d document) bool {
+	switch d.(type) {
+	case map[string]document, []document:
+		return false
+	}
+	return true
+}
+
 // member is document -> key; ok is false where there is none.
 func member(d document, key string) (document, bool) {
 	object, _ := d.(map[string]document)

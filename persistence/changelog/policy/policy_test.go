@@ -56,6 +56,7 @@ func TestRules(t *testing.T) {
 		{`(org = (auth.jwt() ->> 'org'::text))`, []string{"", "blue"}, false},
 		{`(NOT (org = (auth.jwt() ->> 'org'::text)))`, []string{"", ""}, false},
 		{`(org = ANY (ARRAY( SELECT jsonb_array_elements_text((auth.jwt() -> 'teams'::text)) AS jsonb_array_elements_text)))`, []string{"", "blue"}, true},
+		{`(org = ((auth.jwt() -> 'org'::text) ->> 0))`, []string{"", "red"}, true}, // jsonb keeps a lone value as an array of one
 		{`(NOT (org IN ( SELECT jsonb_array_elements_text((auth.jwt() -> 'teams'::text)) AS x)))`, []string{"", "green"}, false},
 		{`((n >= 1) AND (n <= 5))`, []string{"", "", "5"}, true},
 		{`(n = ANY (ARRAY[1, 2]))`, []string{"", "", "3"}, false},

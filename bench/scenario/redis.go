@@ -41,7 +41,7 @@ func startRedis(ctx context.Context) (environment []string, stop func() error, e
 			return []string{"FLUXBASE_REDIS_URL=redis://" + address}, stop, conn.Close()
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
-			return nil, nil, errors.Join(fmt.Errorf("Redis does not listen: %w", err), stop())
+			return nil, nil, errors.Join(fmt.Errorf("redis does not listen: %w", err), stop())
 		}
 	}
 }

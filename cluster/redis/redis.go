@@ -51,7 +51,7 @@ func Open(address string) (*Store, error) {
 // Ping tells whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("Redis: %w", err)
+		return fmt.Errorf("redis: %w", err)
 	}
 	return nil
 }

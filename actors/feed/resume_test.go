@@ -313,9 +313,9 @@ func TestSubscriptionsThatEndWhileTheyBegin(t *testing.T) {
 		mustAsk(t, c, feed.Subscribe{Table: "a", Snapshot: &delivery.SnapshotRequest{}})
 		c.ref.Stop()
 		c.release()
+		f.eventually("all is forgotten", func() bool {
+			s := f.stats()
+			return s.Subscriptions == 0 && s.Replaying == 0 && s.WindowBytes == 0 && s.Tables == 0
+		})
 	}
-	f.eventually("all is forgotten", func() bool {
-		s := f.stats()
-		return s.Subscriptions == 0 && s.Replaying == 0 && s.WindowBytes == 0 && s.Tables == 0
-	})
 }

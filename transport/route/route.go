@@ -45,6 +45,9 @@ type Route struct {
 	// Failure writes an error in a form of the area's own and gives the status; nil
 	// for the envelope that all others have.
 	Failure func(resp *fasthttp.Response, requestID string, err error) int
+	// Doc is what documents say of the route. A route without one is not served:
+	// see TestEveryRouteIsDocumented.
+	Doc Doc
 	// Handle answers. It returns an error instead of writing one; see Request.Fail.
 	Handle func(*Request) error
 }

@@ -22,6 +22,10 @@ SELECT concat_ws('/',
   (SELECT sum(hashtextextended(concat(i.indexrelid, ':', i.xmin), 0))
    FROM pg_catalog.pg_index i JOIN relation r ON r.oid = i.indrelid),
   (SELECT sum(hashtextextended(concat(d.objoid, ':', d.objsubid, ':', d.xmin), 0))
-   FROM pg_catalog.pg_description d JOIN relation r ON r.oid = d.objoid),
+   FROM pg_catalog.pg_description d
+   WHERE d.objoid IN (SELECT r.oid FROM relation r)
+     OR d.classoid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objoid IN (SELECT p.oid FROM pg_catalog.pg_proc p
+       JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY ($1::text[]))),
+  (SELECT sum(hashtextextended(concat(m.roleid, ':', m.member, ':', m.xmin), 0)) FROM pg_catalog.pg_auth_members m),
   (SELECT sum(hashtextextended(concat(t.oid, ':', t.xmin), 0)) FROM pg_catalog.pg_type t WHERE t.typtype IN ('d', 'e')),
   (SELECT sum(hashtextextended(concat(e.oid, ':', e.xmin), 0)) FROM pg_catalog.pg_enum e))

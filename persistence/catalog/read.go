@@ -46,6 +46,7 @@ type document struct {
 		PrimaryKey  []string `json:"primary_key"`
 		Unique      []Key
 		ForeignKeys []ForeignKey `json:"foreign_keys"`
+		Grants      []grants
 	}
 	// Links are the foreign keys of all tables, Views the rules of the views,
 	// Computed the functions of one row.
@@ -59,6 +60,7 @@ type document struct {
 		Relation, Type, Target uint32
 		Set                    bool
 		Rows                   float64
+		Executors              []string
 	}
 	Routines []struct {
 		Schema, Name string
@@ -66,6 +68,9 @@ type document struct {
 		Set          bool
 		Defaults     int
 		Variadic     bool
+		Volatility   string
+		Comment      string
+		Executors    []string
 		Parameters   []struct {
 			Name     string
 			Type     uint32
@@ -129,6 +134,7 @@ func read(ctx context.Context, d *db.Database, schemas []string) (*Snapshot, err
 			PrimaryKey: r.PrimaryKey, Unique: r.Unique, ForeignKeys: r.ForeignKeys, Comment: r.Comment,
 			Columns: make([]Column, 0, len(r.Columns)),
 			columns: make(map[string]int, len(r.Columns)),
+			granted: privilegesOf(r.Grants),
 		}
 		for i, c := range r.Columns {
 			relation.Columns = append(relation.Columns, Column{
@@ -153,7 +159,8 @@ func (s *Snapshot) readRoutines(doc *document) {
 		byOID[r.OID] = r
 	}
 	for _, d := range doc.Routines {
-		r := &Routine{Schema: d.Schema, Name: d.Name, Type: s.types[d.Type], Set: d.Set, Relation: byOID[d.Target]}
+		r := &Routine{Schema: d.Schema, Name: d.Name, Type: s.types[d.Type], Set: d.Set, Relation: byOID[d.Target],
+			Volatility: Volatility(letter(d.Volatility)), Comment: d.Comment, executors: d.Executors}
 		for i, p := range d.Parameters {
 			last := i == len(d.Parameters)-1
 			r.Parameters = append(r.Parameters, Parameter{Name: p.Name, Type: s.types[p.Type], TypeName: p.TypeName,
@@ -181,13 +188,13 @@ func (s *Snapshot) relate(doc *document) {
 	for _, c := range doc.Computed {
 		r, function := byOID[c.Relation], Function{c.Schema, c.Name}
 		if target := byOID[c.Target]; target != nil {
-			related := Relationship{Cardinality: ManyToOne, Schema: target.Schema, Name: target.Name, Function: &function, Self: r == target}
+			related := Relationship{Cardinality: ManyToOne, Schema: target.Schema, Name: target.Name, Function: &function, Self: r == target, executors: c.Executors}
 			if c.Set && c.Rows != 1 {
 				related.Cardinality = OneToMany
 			}
 			r.Relationships = append(r.Relationships, related)
 		} else if !c.Set && s.types[c.Type] != nil && s.types[c.Type].Kind != Pseudo {
-			r.Computed = append(r.Computed, Computed{Function: function, Type: s.types[c.Type]})
+			r.Computed = append(r.Computed, Computed{Function: function, Type: s.types[c.Type], executors: c.Executors})
 		}
 	}
 	for _, r := range s.relations {

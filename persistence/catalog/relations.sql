@@ -1,13 +1,17 @@
 -- The exposed schema as one JSON document; $1 has the exposed schemas. Every list
 -- is ordered, so that an unchanged schema gives the same text.
 WITH RECURSIVE relation AS (
-  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.relrowsecurity, c.relforcerowsecurity
+  SELECT c.oid, n.oid AS namespace, n.nspname, c.relname, c.relkind, c.relispartition, c.relrowsecurity, c.relforcerowsecurity
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+), caller AS (
+  -- The roles that callers' statements run as.
+  SELECT o.oid, o.rolname FROM pg_catalog.pg_roles o
+  WHERE o.rolname IN ('anon', 'authenticated', 'service_role', 'tenant_service')
 ), computed AS (
   -- Functions of one row of an exposed relation.
-  SELECT p.oid, n.nspname, p.proname, r.oid AS relation, p.prorettype, p.proretset, p.prorows,
+  SELECT p.oid, n.nspname, n.oid AS namespace, p.proname, r.oid AS relation, p.prorettype, p.proretset, p.prorows,
     (SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype) AS target
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -16,7 +20,7 @@ WITH RECURSIVE relation AS (
   WHERE n.nspname = ANY ($1::text[]) AND p.prokind = 'f' AND p.pronargs = 1
 ), routine AS (
   -- Functions that can be called, but those of extensions.
-  SELECT p.*, n.nspname, (SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype) AS target
+  SELECT p.*, n.nspname, n.oid AS namespace, (SELECT t.typrelid FROM pg_catalog.pg_type t WHERE t.oid = p.prorettype) AS target
   FROM pg_catalog.pg_proc p
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   WHERE n.nspname = ANY ($1::text[]) AND p.prokind = 'f'
@@ -110,6 +114,21 @@ SELECT json_build_object(
       FROM pg_catalog.pg_attribute a
       LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped), '[]'),
+    'grants', coalesce((SELECT json_agg(json_build_object(
+        'role', g.rolname,
+        'table', concat(
+          CASE WHEN pg_catalog.has_table_privilege(g.oid, r.oid, 'SELECT') THEN 'r' END,
+          CASE WHEN pg_catalog.has_table_privilege(g.oid, r.oid, 'INSERT') THEN 'a' END,
+          CASE WHEN pg_catalog.has_table_privilege(g.oid, r.oid, 'UPDATE') THEN 'w' END,
+          CASE WHEN pg_catalog.has_table_privilege(g.oid, r.oid, 'DELETE') THEN 'd' END),
+        'columns', (SELECT json_object_agg(a.attname, concat(
+            CASE WHEN pg_catalog.has_column_privilege(g.oid, r.oid, a.attnum, 'SELECT') THEN 'r' END,
+            CASE WHEN pg_catalog.has_column_privilege(g.oid, r.oid, a.attnum, 'INSERT') THEN 'a' END,
+            CASE WHEN pg_catalog.has_column_privilege(g.oid, r.oid, a.attnum, 'UPDATE') THEN 'w' END) ORDER BY a.attnum)
+          FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attacl IS NOT NULL)
+      ) ORDER BY g.rolname)
+      FROM caller g WHERE pg_catalog.has_schema_privilege(g.oid, r.namespace, 'USAGE')), '[]'),
     'primary_key', (SELECT k.columns FROM keys k WHERE k.indrelid = r.oid AND k.indisprimary),
     'unique', (SELECT json_agg(json_build_object('name', k.name, 'columns', k.columns) ORDER BY k.name)
       FROM keys k WHERE k.indrelid = r.oid AND NOT k.indisprimary),
@@ -152,11 +171,16 @@ SELECT json_build_object(
     FROM pg_catalog.pg_rewrite w JOIN view v ON v.oid = w.ev_class WHERE w.rulename = '_RETURN'), '[]'),
   'computed', coalesce((SELECT json_agg(json_build_object(
       'schema', c.nspname, 'name', c.proname, 'relation', c.relation::pg_catalog.int8, 'type', c.prorettype::pg_catalog.int8,
-      'target', coalesce(c.target, 0)::pg_catalog.int8, 'set', c.proretset, 'rows', c.prorows
+      'target', coalesce(c.target, 0)::pg_catalog.int8, 'set', c.proretset, 'rows', c.prorows,
+      'executors', (SELECT json_agg(g.rolname ORDER BY g.rolname) FROM caller g
+        WHERE pg_catalog.has_function_privilege(g.oid, c.oid, 'EXECUTE') AND pg_catalog.has_schema_privilege(g.oid, c.namespace, 'USAGE'))
     ) ORDER BY c.proname, c.nspname, c.oid) FROM computed c), '[]'),
   'routines', coalesce((SELECT json_agg(json_build_object(
       'schema', r.nspname, 'name', r.proname, 'type', r.prorettype::pg_catalog.int8, 'target', coalesce(r.target, 0)::pg_catalog.int8,
       'set', r.proretset, 'defaults', r.pronargdefaults, 'variadic', r.provariadic <> 0,
+      'volatility', r.provolatile, 'comment', coalesce(pg_catalog.obj_description(r.oid, 'pg_proc'), ''),
+      'executors', (SELECT json_agg(g.rolname ORDER BY g.rolname) FROM caller g
+        WHERE pg_catalog.has_function_privilege(g.oid, r.oid, 'EXECUTE') AND pg_catalog.has_schema_privilege(g.oid, r.namespace, 'USAGE')),
       'parameters', coalesce((SELECT json_agg(json_build_object('name', a.name, 'type', a.type::pg_catalog.int8,
           'type_name', pg_catalog.format_type(a.type, NULL)) ORDER BY a.ord)
         FROM argument a WHERE a.oid = r.oid AND a.mode IN ('i', 'b', 'v')), '[]'),

@@ -49,6 +49,22 @@ type Relationship struct {
 	// OfPartition tells that the foreign key is a partition's copy of the one that
 	// the partitioned table has.
 	OfPartition bool
+
+	executors []string // of Function
+}
+
+// Key names the relationship among those of its relation, whatever else there is.
+func (r *Relationship) Key() string {
+	switch {
+	case r.Function != nil:
+		return "function " + r.Function.Schema + "." + r.Function.Name
+	case r.Junction != nil:
+		return "junction " + r.Junction.Schema + "." + r.Junction.Name + " " + r.Junction.Near.Constraint + " " + r.Junction.Far.Constraint +
+			" " + r.Schema + "." + r.Name
+	case r.Inverse:
+		return "inverse " + r.Constraint + " " + r.Schema + "." + r.Name
+	}
+	return "key " + r.Constraint + " " + r.Schema + "." + r.Name
 }
 
 // One tells whether there is at most one related row.
@@ -76,6 +92,8 @@ type Function struct{ Schema, Name string }
 type Computed struct {
 	Function
 	Type *Type
+
+	executors []string
 }
 
 // link is a foreign key of any table of the database, exposed or not, with

@@ -77,7 +77,22 @@ type Routine struct {
 	// the exposed relation whose rows they are, if there is one.
 	Columns  []Column
 	Relation *Relation
+	// Volatility says what a call may do besides giving a result.
+	Volatility Volatility
+	Comment    string
+
+	executors []string
 }
+
+// Volatility says whether a function changes anything.
+type Volatility byte
+
+// The volatilities, by PostgreSQL's letters: only a volatile function may write.
+const (
+	Immutable Volatility = 'i'
+	Stable    Volatility = 's'
+	Volatile  Volatility = 'v'
+)
 
 // Parameter is a parameter of a function.
 type Parameter struct {
@@ -132,6 +147,7 @@ type Relation struct {
 	Comment  string
 
 	columns map[string]int
+	granted map[string]privileges // by role
 }
 
 // Column finds a column by its exact name.

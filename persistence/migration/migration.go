@@ -97,7 +97,9 @@ func provider(conn *sql.DB, set Set) (*goose.Provider, error) {
 	}
 	return goose.NewProvider(goose.DialectPostgres, conn, dir,
 		goose.WithTableName("fluxbase."+string(set)+"_version"),
-		goose.WithDisableGlobalRegistry(true))
+		goose.WithDisableGlobalRegistry(true),
+		// Numbers are given out before the work begins, and land in another order.
+		goose.WithAllowOutofOrder(true))
 }
 
 // Hash changes whenever a migration or what bootstrap runs changes.

@@ -18,47 +18,36 @@ import (
 
 // call answers the GET or POST of a function.
 func call(r *route.Request) error {
-	function, err := place(r, r.Param("function"))
-	if err != nil {
-		return err
-	}
-	f, err := accept(r)
-	if err != nil {
-		return err
-	}
-	p, err := preferred(r)
-	if err != nil {
-		return err
-	}
 	reads := r.Method() != "POST"
-	var isArgument func(filter.Parameter) bool
+	var isArgument func(query.Relation) func(filter.Parameter) bool
 	if reads {
-		isArgument = argumentsOf(r.Tenant().Catalog.Current().Routines(function.Schema, function.Name))
+		isArgument = func(function query.Relation) func(filter.Parameter) bool {
+			return argumentsOf(r.Tenant().Catalog.Current().Routines(function.Schema, function.Name))
+		}
 	}
-	q, arguments, err := parse(r.RawQuery(), isArgument)
+	d, err := asked(r, r.Param("function"), isArgument)
 	if err != nil {
 		return err
 	}
+	q := d.request
+	message := &query.Call{Function: d.of, Fields: q.fields, Where: q.where, Order: q.order, Count: d.prefer.Count}
 	if reads {
 		if err := q.ranged(r); err != nil {
 			return err
 		}
-	}
-	message := &query.Call{Function: function, Fields: q.fields, Where: q.where, Order: q.order, Page: q.page, Count: p.count}
-	if reads {
 		message.Texts = []query.Text{}
-		for _, a := range arguments {
+		for _, a := range d.arguments {
 			message.Texts = append(message.Texts, query.Text{Name: a.Key, Value: a.Value})
 		}
 	} else if err := readArguments(r, message); err != nil {
 		return err
 	}
-	done, err := kernel.Ask[*data.Called](r.Context(), r.Tenant().Data, &data.Call{Caller: r.Caller(), ReadOnly: reads, Query: message,
-		Terms: &data.Terms{Form: f.rows, Settings: settings(r, &p), Rollback: p.rollback}})
+	message.Page = q.page
+	done, err := kernel.Ask[*data.Called](r.Context(), r.Tenant().Data, &data.Call{Caller: r.Caller(), ReadOnly: reads, Query: message, Terms: d.terms(r)})
 	if err != nil {
 		return err
 	}
-	return showCalled(r, f, done)
+	return showCalled(r, d.format, done)
 }
 
 // argumentsOf tells which parameters of a query string are arguments of a function:

@@ -20,17 +20,6 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func FuzzPrefer(f *testing.F) {
-	f.Add("return=minimal, handling=strict")
-	f.Add("max-affected=-1,timezone=")
-	f.Fuzz(func(t *testing.T, header string) {
-		p, err := prefer([]string{header})
-		if err == nil && p.maxAffected < -1 {
-			t.Fatalf("%q: %+v", header, p)
-		}
-	})
-}
-
 func FuzzCSV(f *testing.F) {
 	f.Add([]byte("a,b\n1,NULL\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
 	"fluxbase/transport/route"
 )
@@ -57,43 +56,6 @@ func mediaType(item string) string {
 		}
 	}
 	return out
-}
-
-// place finds the relation that a request names, in the schema of its profile.
-func place(r *route.Request, name string) (query.Relation, error) {
-	current := r.Tenant().Catalog.Current()
-	header := "Content-Profile"
-	if m := r.Method(); m == "GET" || m == "HEAD" {
-		header = "Accept-Profile"
-	}
-	schema := r.Header(header)
-	if schema == "" {
-		schema = current.DefaultSchema()
-	}
-	if !current.Exposed(schema) {
-		e := refuse(406, "PGRST106", "Invalid schema: "+schema)
-		e.Hint = "Only the following schemas are exposed: " + strings.Join(current.Schemas(), ", ")
-		return query.Relation{}, e
-	}
-	if len(current.Schemas()) > 1 {
-		r.SetHeader("Content-Profile", schema)
-	}
-	return query.Relation{Schema: schema, Name: name}, nil
-}
-
-// preferred reads the request's Prefer headers.
-func preferred(r *route.Request) (preferences, error) {
-	var headers []string
-	for _, h := range r.Fast().Request.Header.PeekAll("Prefer") {
-		headers = append(headers, string(h))
-	}
-	p, err := prefer(headers)
-	if err == nil {
-		if applied := p.applied(); applied != "" {
-			r.SetHeader("Preference-Applied", applied)
-		}
-	}
-	return p, err
 }
 
 // isOneOf tells whether a media type of a request's body is among some.

@@ -12,33 +12,21 @@ import (
 
 // read answers a table's GET.
 func read(r *route.Request) error {
-	relation, err := place(r, r.Param("table"))
+	d, err := asked(r, r.Param("table"), nil)
 	if err != nil {
 		return err
 	}
-	f, err := accept(r)
-	if err != nil {
-		return err
-	}
-	p, err := preferred(r)
-	if err != nil {
-		return err
-	}
-	q, _, err := parse(r.RawQuery(), nil)
-	if err != nil {
-		return err
-	}
+	q := d.request
 	if err := q.ranged(r); err != nil {
 		return err
 	}
-	page, err := kernel.Ask[*data.Page](r.Context(), r.Tenant().Data, &data.List{Caller: r.Caller(),
-		Query: &query.Select{From: relation, Fields: q.fields, Where: q.where, Order: q.order, Page: q.page, Count: p.count},
-		Terms: &data.Terms{Form: f.rows, Settings: settings(r, &p)}})
+	page, err := kernel.Ask[*data.Page](r.Context(), r.Tenant().Data, &data.List{Caller: r.Caller(), Terms: d.terms(r),
+		Query: &query.Select{From: d.of, Fields: q.fields, Where: q.where, Order: q.order, Page: q.page, Count: d.prefer.Count}})
 	if err != nil {
 		return err
 	}
 	r.SetHeader("Content-Location", strings.TrimPrefix(r.Path(), base)+queryPart(r))
-	return show(r, f, page)
+	return show(r, d.format, page)
 }
 
 func queryPart(r *route.Request) string {

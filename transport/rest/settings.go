@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"fluxbase/actors/data"
+	"fluxbase/transport/prefer"
 	"fluxbase/transport/route"
 )
 
 // settings are what functions and policies may know of the request.
-func settings(r *route.Request, p *preferences) []data.Setting {
+func settings(r *route.Request, p *prefer.Preferences) []data.Setting {
 	headers, cookies := map[string]string{}, map[string]string{}
 	for name, value := range r.Fast().Request.Header.All() {
 		key := strings.ToLower(string(name))
@@ -27,8 +28,8 @@ func settings(r *route.Request, p *preferences) []data.Setting {
 		{Name: "request.method", Value: r.Method()}, {Name: "request.path", Value: strings.TrimPrefix(r.Path(), base)},
 		{Name: "request.headers", Value: asJSON(headers)}, {Name: "request.cookies", Value: asJSON(cookies)},
 	}
-	if p.timezone != "" {
-		out = append(out, data.Setting{Name: "timezone", Value: p.timezone})
+	if p.Timezone != "" {
+		out = append(out, data.Setting{Name: "timezone", Value: p.Timezone})
 	}
 	return out
 }

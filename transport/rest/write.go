@@ -14,39 +14,24 @@ import (
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
+	"fluxbase/transport/prefer"
 	"fluxbase/transport/route"
 )
 
-// write is what all writes have.
-type write struct {
-	relation query.Relation
-	format   format
-	prefer   preferences
-	request  *request
-}
+// write is the demand of a request that writes.
+type write struct{ *demand }
 
-func written(r *route.Request) (*write, error) {
-	var w write
-	var err error
-	if w.relation, err = place(r, r.Param("table")); err != nil {
-		return nil, err
-	}
-	if w.format, err = accept(r); err != nil {
-		return nil, err
-	}
-	if w.prefer, err = preferred(r); err != nil {
-		return nil, err
-	}
-	w.request, _, err = parse(r.RawQuery(), nil)
-	return &w, err
+func written(r *route.Request) (write, error) {
+	d, err := asked(r, r.Param("table"), nil)
+	return write{d}, err
 }
 
 // returning says which rows a write reads back.
-func (w *write) returning(key []string) query.Returning {
+func (w write) returning(key []string) query.Returning {
 	switch {
-	case w.prefer.returning == returnRepresentation:
+	case w.prefer.Returning == prefer.ReturnRepresentation:
 		return query.Returning{Rows: true, Fields: w.request.fields}
-	case w.prefer.returning == returnHeaders && len(key) > 0:
+	case w.prefer.Returning == prefer.ReturnHeaders && len(key) > 0:
 		var fields query.Projection
 		for _, name := range key {
 			fields = append(fields, &query.Field{Path: query.Column(name), Cast: "text"})
@@ -57,22 +42,22 @@ func (w *write) returning(key []string) query.Returning {
 }
 
 // terms are the write's demands on its transaction.
-func (w *write) terms(r *route.Request) *data.Terms {
-	t := &data.Terms{Settings: settings(r, &w.prefer), Rollback: w.prefer.rollback}
-	if w.prefer.returning == returnRepresentation {
-		t.Form = w.format.rows
+func (w write) terms(r *route.Request) *data.Terms {
+	t := w.demand.terms(r)
+	if w.prefer.Returning != prefer.ReturnRepresentation {
+		t.Form = sql.JSON // of the key, which nobody but us reads
 	}
 	switch {
 	case w.format.single:
 		t.Bound = &sql.Bound{Least: 1, Most: 1}
-	case w.prefer.maxAffected >= 0 && r.Method() != "POST" && r.Method() != "PUT":
-		t.Bound = &sql.Bound{Most: w.prefer.maxAffected}
+	case w.prefer.MaxAffected != nil && r.Method() != "POST" && r.Method() != "PUT":
+		t.Bound = &sql.Bound{Most: *w.prefer.MaxAffected}
 	}
 	return t
 }
 
 // failed words the refusal of a write that changed too many rows.
-func (w *write) failed(err error) error {
+func (w write) failed(err error) error {
 	if fault.CodeOf(err) == fault.UnexpectedRows && !w.format.single {
 		rows := strings.TrimSuffix(strings.TrimPrefix(describe(err).Details.(string), "The result contains "), " rows")
 		return refuse(400, "PGRST124", "Query result exceeds max-affected preference constraint").withDetails("The query affects " + rows + " rows")
@@ -81,8 +66,8 @@ func (w *write) failed(err error) error {
 }
 
 // answer sends what a write did. before is the first part of its Content-Range.
-func (w *write) answer(r *route.Request, status int, before string, done *data.Written) error {
-	representation := w.prefer.returning == returnRepresentation
+func (w write) answer(r *route.Request, status int, before string, done *data.Written) error {
+	representation := w.prefer.Returning == prefer.ReturnRepresentation
 	if !representation && status == 200 && r.Method() != "POST" {
 		status = 204
 	}
@@ -91,7 +76,7 @@ func (w *write) answer(r *route.Request, status int, before string, done *data.W
 		return err
 	}
 	total := "*"
-	if w.prefer.count != query.CountNone {
+	if w.prefer.Count != query.CountNone {
 		total = strconv.FormatInt(done.Affected, 10)
 	}
 	setUnlessSaid(r, "Content-Range", before+"/"+total)
@@ -117,8 +102,8 @@ func create(r *route.Request) error {
 	if err != nil {
 		return err
 	}
-	rel := relation(r, w.relation)
-	conflict := w.prefer.conflict
+	rel := relation(r, w.of)
+	conflict := w.prefer.Conflict
 	if conflict != query.ConflictFail && len(w.request.conflict) == 0 && rel != nil && len(rel.PrimaryKey) == 0 {
 		conflict = query.ConflictFail // nothing can be a duplicate
 	}
@@ -126,11 +111,11 @@ func create(r *route.Request) error {
 	if conflict == query.ConflictFail {
 		target = nil
 	}
-	return w.insert(r, rel, &query.Insert{Into: w.relation, Body: body, Missing: w.prefer.missing, Conflict: conflict, ConflictTarget: target})
+	return w.insert(r, rel, &query.Insert{Into: w.of, Body: body, Missing: w.prefer.Missing(query.MissingNull), Conflict: conflict, ConflictTarget: target})
 }
 
 // insert runs an insert and answers.
-func (w *write) insert(r *route.Request, rel *catalog.Relation, q *query.Insert) error {
+func (w write) insert(r *route.Request, rel *catalog.Relation, q *query.Insert) error {
 	var key []string
 	if rel != nil {
 		key = rel.PrimaryKey
@@ -151,8 +136,8 @@ func (w *write) insert(r *route.Request, rel *catalog.Relation, q *query.Insert)
 	if terms.Bound != nil && terms.Bound.Fresh && done.Fresh == 0 {
 		status = 200
 	}
-	if w.prefer.returning == returnHeaders && q.Body.Rows == 1 {
-		if location := location(w.relation.Name, key, done.JSON); location != "" {
+	if w.prefer.Returning == prefer.ReturnHeaders && q.Body.Rows == 1 {
+		if location := location(w.of.Name, key, done.JSON); location != "" {
 			r.SetHeader("Location", location)
 		}
 	}
@@ -174,12 +159,6 @@ func location(table string, key []string, rows []byte) string {
 		parts[i] = url.QueryEscape(name) + "=eq." + url.QueryEscape(*value)
 	}
 	return "/" + url.PathEscape(table) + "?" + strings.Join(parts, "&")
-}
-
-// relation is what the catalogue knows of a relation; nil when it knows nothing.
-func relation(r *route.Request, name query.Relation) *catalog.Relation {
-	rel, _ := r.Tenant().Catalog.Current().Relation(name.Schema, name.Name)
-	return rel
 }
 
 // everything is the condition of a write that has none: PostgREST's clients may
@@ -210,7 +189,7 @@ func update(r *route.Request) error {
 			where = everything
 		}
 		done, err = kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Update{Caller: r.Caller(), Terms: w.terms(r), Query: &query.Update{
-			Relation: w.relation, Body: body, Where: where, Order: w.request.order, Page: w.request.page, Returning: w.returning(nil),
+			Relation: w.of, Body: body, Where: where, Order: w.request.order, Page: w.request.page, Returning: w.returning(nil),
 		}})
 		if err != nil {
 			return w.failed(err)
@@ -236,7 +215,7 @@ func remove(r *route.Request) error {
 		where = everything
 	}
 	done, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Delete{Caller: r.Caller(), Terms: w.terms(r), Query: &query.Delete{
-		From: w.relation, Where: where, Order: w.request.order, Page: w.request.page, Returning: w.returning(nil),
+		From: w.of, Where: where, Order: w.request.order, Page: w.request.page, Returning: w.returning(nil),
 	}})
 	if err != nil {
 		return w.failed(err)
@@ -254,9 +233,9 @@ func put(r *route.Request) error {
 	if w.request.paged {
 		return refuse(400, "PGRST114", "limit/offset querystring parameters are not allowed for PUT")
 	}
-	rel := relation(r, w.relation)
+	rel := relation(r, w.of)
 	if rel == nil {
-		return sql.NotFound(w.relation)
+		return sql.NotFound(w.of)
 	}
 	body, err := payload(r, w.request.columns)
 	if err != nil {
@@ -265,12 +244,11 @@ func put(r *route.Request) error {
 	if err := w.addressed(rel, body); err != nil {
 		return err
 	}
-	w.prefer.conflict = query.ConflictMerge
-	return w.insert(r, rel, &query.Insert{Into: w.relation, Body: body, Missing: w.prefer.missing, Conflict: query.ConflictMerge})
+	return w.insert(r, rel, &query.Insert{Into: w.of, Body: body, Missing: w.prefer.Missing(query.MissingNull), Conflict: query.ConflictMerge})
 }
 
 // addressed checks that a PUT names one row by its key, and that its body is it.
-func (w *write) addressed(rel *catalog.Relation, body query.Body) error {
+func (w write) addressed(rel *catalog.Relation, body query.Body) error {
 	wrong := refuse(405, "PGRST105", "Filters must include all and only primary key columns with 'eq' operators")
 	if len(rel.PrimaryKey) == 0 || len(w.request.filters) != len(rel.PrimaryKey) {
 		return wrong

@@ -83,7 +83,7 @@ func bulkCreate(r *route.Request, place data.Place) error {
 		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint("A bulk insert takes an array of objects.")
 	}
 	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Key: p.key, Query: &query.Insert{
-		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.missing, Conflict: p.conflict, ConflictTarget: q.conflict,
+		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.Missing(query.MissingDefault), Conflict: p.Conflict, ConflictTarget: q.conflict,
 		Returning: p.rows(q, true),
 	}})
 	if err != nil {
@@ -112,7 +112,7 @@ func bulkUpdate(r *route.Request, place data.Place) error {
 	return p.answer(r, 200, w)
 }
 
-func bulkChange(r *route.Request, place data.Place, q *request, p preferences) (any, error) {
+func bulkChange(r *route.Request, place data.Place, q *request, p *preferences) (any, error) {
 	if text := bytes.TrimSpace(r.Body()); len(text) > 0 && text[0] == '[' {
 		body, err := query.ReadBody(r.Body())
 		if err != nil {

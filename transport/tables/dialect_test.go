@@ -62,41 +62,12 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestPrefer(t *testing.T) {
-	t.Parallel()
-	p, err := prefer([]string{`return=minimal, resolution=merge-duplicates; foo=bar`, `missing=default,count=exact,return=representation,tz=x`})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p.returning != returnMinimal || p.conflict != query.ConflictMerge || p.missing != query.MissingDefaultMerge || p.count != query.CountExact {
-		t.Errorf("preferences %+v", p)
-	}
-	if got := strings.Join(p.applied, " "); got != "return=minimal resolution=merge-duplicates missing=default count=exact" {
-		t.Errorf("applied %q", got)
-	}
-	if _, err := prefer([]string{"handling=strict, foo=1"}); fault.CodeOf(err) != fault.InvalidInput {
-		t.Errorf("strict: %v", err)
-	}
-	if _, err := prefer([]string{"handling=lenient, foo=1,,="}); err != nil {
-		t.Errorf("lenient: %v", err)
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"select=a,b(c)&b.c=eq.1", "a=eq.1&or=(b.is.null)&limit=1", "a.not.in=(1,2)&order=a.desc", "%22a%22=eq.+"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		if _, err := parse(raw, listWords); err != nil && fault.CodeOf(err) != fault.InvalidQuery {
-			t.Fatalf("fault %v", err)
-		}
-	})
-}
-
-func FuzzPrefer(f *testing.F) {
-	f.Add("return=minimal,handling=strict")
-	f.Fuzz(func(t *testing.T, header string) {
-		if _, err := prefer([]string{header}); err != nil && fault.CodeOf(err) != fault.InvalidInput {
 			t.Fatalf("fault %v", err)
 		}
 	})

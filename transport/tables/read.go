@@ -41,7 +41,7 @@ func page(r *route.Request, place data.Place, q *request) error {
 		return err
 	}
 	if q.count == query.CountNone {
-		q.count = p.count
+		q.count = p.Count
 	}
 	m := &data.List{Caller: r.Caller(), Query: &query.Select{From: place.Relation, Fields: q.fields, Where: q.where, Order: q.order,
 		Page: q.page, Count: q.count, Truncate: q.truncate, Group: q.group}}
@@ -84,17 +84,4 @@ func contentRange(offset, rows, total int64) string {
 		return string(append(b, '*'))
 	}
 	return string(strconv.AppendInt(b, total, 10))
-}
-
-// preferred reads the request's Prefer headers.
-func preferred(r *route.Request) (preferences, error) {
-	all := r.Fast().Request.Header.PeekAll("Prefer")
-	if len(all) == 0 {
-		return preferences{}, nil
-	}
-	headers := make([]string, len(all))
-	for i, h := range all {
-		headers[i] = string(h)
-	}
-	return prefer(headers)
 }

@@ -9,6 +9,7 @@ import (
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/idempotency"
 	"fluxbase/persistence/query"
+	"fluxbase/transport/prefer"
 	"fluxbase/transport/route"
 )
 
@@ -23,7 +24,7 @@ func create(r *route.Request, place data.Place) error {
 		return err
 	}
 	w, err := kernel.Ask[*data.Written](r.Context(), r.Tenant().Data, &data.Create{Caller: r.Caller(), Key: p.key, Query: &query.Insert{
-		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.missing, Conflict: p.conflict, ConflictTarget: q.conflict,
+		Into: place.Relation, Body: body, Columns: q.columns, Missing: p.Missing(query.MissingDefault), Conflict: p.Conflict, ConflictTarget: q.conflict,
 		Returning: p.rows(q, true),
 	}})
 	if err != nil {
@@ -103,7 +104,7 @@ func removeOne(r *route.Request, place data.Place) error {
 	if err != nil {
 		return err
 	}
-	if p.returning == returnDefault || p.returning == returnMinimal {
+	if p.Returning == prefer.ReturnDefault || p.Returning == prefer.ReturnMinimal {
 		p.apply(r)
 		if w.Replayed {
 			r.SetHeader("Idempotency-Replayed", "true")
@@ -128,15 +129,32 @@ func idempotencyKey(r *route.Request) (*idempotency.Key, error) {
 	return &key, nil
 }
 
+// preferences are what the headers of a request ask for.
+type preferences struct {
+	prefer.Preferences
+	// key is the idempotency key of a write; nil for none.
+	key *idempotency.Key
+}
+
+// preferred reads the request's Prefer headers.
+func preferred(r *route.Request) (*preferences, error) {
+	p := &preferences{Preferences: prefer.Read(prefer.Native, r.Fast().Request.Header.PeekAll("Prefer"))}
+	if p.Strict && len(p.Unknown) > 0 {
+		return nil, fault.Newf(fault.InvalidInput, "Invalid preferences: %s", strings.Join(p.Unknown, ", ")).
+			WithHint("handling=strict refuses preferences that are not known.")
+	}
+	return p, nil
+}
+
 // written reads what all writes have: parameters and preferences.
-func written(r *route.Request, allowed words) (*request, preferences, error) {
+func written(r *route.Request, allowed words) (*request, *preferences, error) {
 	q, err := parse(r.RawQuery(), allowed)
 	if err != nil {
-		return nil, preferences{}, err
+		return nil, nil, err
 	}
 	p, err := preferred(r)
 	if err != nil {
-		return nil, p, err
+		return nil, nil, err
 	}
 	p.key, err = idempotencyKey(r)
 	return q, p, err
@@ -144,13 +162,13 @@ func written(r *route.Request, allowed words) (*request, preferences, error) {
 
 // rows says which rows a write reads back. Without a preference that is the
 // method's own habit.
-func (p preferences) rows(q *request, habit bool) query.Returning {
-	wanted := p.returning == returnRepresentation || p.returning == returnDefault && habit
+func (p *preferences) rows(q *request, habit bool) query.Returning {
+	wanted := p.Returning == prefer.ReturnRepresentation || p.Returning == prefer.ReturnDefault && habit
 	return query.Returning{Rows: wanted, Fields: q.fields, Truncate: q.truncate}
 }
 
 // answer sends what a write did: the rows, or their number, or nothing.
-func (p preferences) answer(r *route.Request, status int, w *data.Written) error {
+func (p *preferences) answer(r *route.Request, status int, w *data.Written) error {
 	p.apply(r)
 	if w.Replayed {
 		r.SetHeader("Idempotency-Replayed", "true")
@@ -158,10 +176,10 @@ func (p preferences) answer(r *route.Request, status int, w *data.Written) error
 	n := strconv.FormatInt(w.Affected, 10)
 	r.SetHeader("Content-Range", "*/"+n)
 	r.SetHeader("X-Affected-Count", n)
-	switch p.returning {
-	case returnMinimal:
+	switch p.Returning {
+	case prefer.ReturnMinimal:
 		return r.Raw(status, "text/plain; charset=utf-8", nil)
-	case returnHeaders:
+	case prefer.ReturnHeaders:
 		return r.RawJSON(status, []byte(`{"affected":`+n+`}`))
 	}
 	if w.JSON == nil {
@@ -171,8 +189,8 @@ func (p preferences) answer(r *route.Request, status int, w *data.Written) error
 }
 
 // apply tells the client which of its preferences were honoured.
-func (p preferences) apply(r *route.Request) {
-	if len(p.applied) > 0 {
-		r.SetHeader("Preference-Applied", strings.Join(p.applied, ", "))
+func (p *preferences) apply(r *route.Request) {
+	if p.Applied != "" {
+		r.SetHeader("Preference-Applied", p.Applied)
 	}
 }

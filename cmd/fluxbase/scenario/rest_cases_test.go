@@ -267,5 +267,6 @@ var restCases = []restCase{
 	{name: "know the request", method: "POST", path: "/kinds?select=label", body: `{"id":9,"label":"path"}`, headers: represent + " | X-Mine: mine", status: 201, want: `[{"label":"POST /kinds mine"}]`},
 	{name: "ask for a time zone", method: "POST", path: "/kinds?select=label", body: `{"id":9,"label":"zone"}`, headers: "Prefer: return=representation, timezone=America/Los_Angeles", status: 201, want: `[{"label":"America/Los_Angeles"}]`},
 	{name: "read in a time zone", path: "/posts?select=at&id=eq.1", headers: "Prefer: timezone=America/Los_Angeles", want: `[{"at":"2023-12-31T16:00:00-08:00"}]`},
-	{name: "read in no time zone", path: "/posts?select=at&id=eq.1", headers: "Prefer: timezone=Nowhere/Land", status: 400, error: [4]string{"22023", "?", "?", "?"}},
+	{name: "read in no time zone", path: "/posts?select=at&id=eq.1", headers: "Prefer: timezone=Nowhere/Land", want: `[{"at":"2024-01-01T00:00:00+00:00"}]`, header: "Preference-Applied: -"},
+	{name: "read in no time zone, strictly", path: "/posts?select=at&id=eq.1", headers: "Prefer: handling=strict, timezone=Nowhere/Land", status: 400, error: [4]string{"PGRST122", "Invalid preferences given with handling=strict", "Invalid preferences: timezone=Nowhere/Land", "-"}},
 }

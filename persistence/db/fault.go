@@ -89,6 +89,7 @@ var states = map[string]kind{
 	"FX003": {code: fault.AlreadyAnswered},
 	"FX004": {code: fault.UnexpectedRows}, // app.check_affected
 	"FX005": {code: fault.RolledBack},     // app.roll_back
+	"FX006": {code: fault.ClaimLost},      // queue.settle
 	"P0001": {code: fault.RaisedException},
 	"P0002": {code: fault.NotFound},
 	"P0003": {code: fault.InvalidInput},

@@ -44,6 +44,9 @@ const (
 	// request allows, and RolledBack one that was to be tried only.
 	UnexpectedRows Code = "UNEXPECTED_ROWS"
 	RolledBack     Code = "ROLLED_BACK"
+	// ClaimLost is for the server itself: what was being done belongs to somebody
+	// else by now, or is not wanted any more.
+	ClaimLost Code = "CLAIM_LOST"
 )
 
 // Credentials that are missing or wrong.

@@ -75,6 +75,7 @@ var statuses = map[fault.Code]int{
 	fault.IdempotencyKeyReused: 422,
 	fault.UnexpectedRows:       406,
 	fault.RolledBack:           409,
+	fault.ClaimLost:            409,
 
 	fault.HeadersTooLarge: 431,
 	fault.MessagesLost:    410,

@@ -18,6 +18,9 @@ func (w *Worker) call(ctx context.Context, m *Call) (*Called, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.judge.admit(ctx, m.Caller, plan.Plan, m.Terms); err != nil {
+		return nil, err
+	}
 	var r sql.Result
 	var said Response
 	run := w.database.Run

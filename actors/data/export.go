@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 
+	"fluxbase/persistence/db"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
 )
@@ -29,6 +30,9 @@ func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.judge.admit(ctx, m.Caller, plan, nil); err != nil {
+		return nil, err
+	}
 	// Rows that nobody takes must not be read to their end.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -40,7 +44,7 @@ func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
 		}
 		return err
 	}
-	if err := w.read(ctx, m.Caller, plan.Stream(row)); err != nil {
+	if err := w.read(db.Unhurried(ctx), m.Caller, plan.Stream(row)); err != nil {
 		return nil, err
 	}
 	return &Exported{Rows: e.rows}, e.end(plan.Labels)

@@ -30,11 +30,12 @@ type Worker struct {
 	catalog  *catalog.Catalog
 	schema   *sql.Schema
 	limits   Limits
+	judge    *judge
 }
 
 // NewWorker makes a worker over a tenant's database and its catalogue.
 func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
-	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l}
+	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: newJudge(d, l.MaxCost)}
 }
 
 // Handle answers any message of this package. It blocks on SQL. A name that is not
@@ -54,6 +55,11 @@ func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 }
 
 func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
+	if m, ok := msg.(sized); ok {
+		if err := w.limits.size(m.size()); err != nil {
+			return nil, err
+		}
+	}
 	switch m := msg.(type) {
 	case *List:
 		return w.list(ctx, m)
@@ -90,6 +96,9 @@ func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.judge.admit(ctx, m.Caller, plan, m.Terms); err != nil {
+		return nil, err
+	}
 	var r sql.Result
 	var said Response
 	if err := w.read(ctx, m.Caller, m.Terms.around(plan.Statements(&r, false), &said)); err != nil {
@@ -109,6 +118,9 @@ func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
 	q.Page = query.Page{Limit: query.NoLimit}
 	plan, err := sql.Select(relations, &q, w.options())
 	if err != nil {
+		return nil, err
+	}
+	if err := w.judge.admit(ctx, m.Caller, plan, nil); err != nil {
 		return nil, err
 	}
 	var r sql.Result
@@ -133,7 +145,9 @@ func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
 }
 
 func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
-	plan, err := sql.Update(w.schema.Current(), m.Query, w.terms(w.writeOptions(m.Key), m.Terms))
+	o := w.terms(w.writeOptions(m.Key), m.Terms)
+	o.MaxAffected = w.limits.changes(m.Caller, m.Query.Page)
+	plan, err := sql.Update(w.schema.Current(), m.Query, o)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +174,11 @@ func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
 		}
 		q.Where = query.Conjoin(address, q.Where)
 	}
-	plan, err := sql.Delete(relations, &q, w.terms(w.writeOptions(m.Key), m.Terms))
+	o := w.terms(w.writeOptions(m.Key), m.Terms)
+	if m.IDs == nil {
+		o.MaxAffected = w.limits.changes(m.Caller, q.Page)
+	}
+	plan, err := sql.Delete(relations, &q, o)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +228,7 @@ func locate(relations sql.Relations, r query.Relation, id string) (query.Conditi
 
 // options are the limits of the statements.
 func (w *Worker) options() sql.Options {
-	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize}
+	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize, MaxBytes: w.limits.MaxAnswerBytes}
 }
 
 // writeOptions are the limits of a write, which keeps its answer if it has a key.
@@ -248,6 +266,9 @@ func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, sin
 	statements := plan.Statements(&r, single)
 	if len(statements) == 0 {
 		return &Written{JSON: r.JSON, Affected: r.Affected}, nil
+	}
+	if err := w.judge.admit(ctx, c, plan, t); err != nil {
+		return nil, err
 	}
 	if key != nil {
 		statements = append([]db.Statement{key.Claim()}, statements...)

@@ -69,7 +69,7 @@ func (l *Log) Rows(ctx context.Context, t *Table, c caller.Caller, s Selection, 
 		return nil, err
 	}
 	var rows Rows
-	err = l.db.RunRead(ctx, c, db.Statement{
+	err = l.db.RunRead(db.Unhurried(ctx), c, db.Statement{
 		SQL:  "SELECT pg_catalog.pg_current_snapshot()::text, NULL::json UNION ALL SELECT NULL, fluxbase_rows.record FROM (" + plan.SQL + ") AS fluxbase_rows (record)",
 		Args: plan.Args,
 		Read: func(r pgx.Rows) error { return rows.read(r, limit) },

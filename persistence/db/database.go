@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"fluxbase/persistence/caller"
@@ -64,6 +66,11 @@ type Options struct {
 	// StatementTimeout bounds each statement of a context without a deadline;
 	// zero means 60 seconds.
 	StatementTimeout time.Duration
+	// Timeouts bound the statements of callers by their roles; nil bounds none.
+	Timeouts Timeouts
+	// MaxRowBytes bounds one row of an answer to a caller: a larger one fails with
+	// ANSWER_TOO_LARGE. 0 is the driver's own bound, a gigabyte.
+	MaxRowBytes int
 	// Logger hears what cannot be returned. Nil means slog.Default.
 	Logger *slog.Logger
 }
@@ -144,6 +151,13 @@ func (d *Database) open(ctx context.Context, login string, size int32) (*pgxpool
 	}
 	if login != OwnerLogin {
 		c.AfterConnect = startSession
+		if most := d.options.MaxRowBytes; most > 0 {
+			c.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+				f := pgproto3.NewFrontend(r, w)
+				f.SetMaxBodyLen(most)
+				return f
+			}
+		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {

@@ -85,7 +85,7 @@ func (d *Database) runWindow(ctx context.Context, s *session, runs []Run, window
 	var missing []statementKey
 	for n, i := range window {
 		r := &runs[i]
-		transactions[n] = transaction{caller: r.Caller, readOnly: r.ReadOnly, statements: r.Statements, timeout: d.timeout(ctx)}
+		transactions[n] = transaction{caller: r.Caller, readOnly: r.ReadOnly, statements: r.Statements, timeout: d.timeout(ctx, &r.Caller)}
 		if r.Timeout > 0 {
 			transactions[n].timeout = min(transactions[n].timeout, r.Timeout)
 		}

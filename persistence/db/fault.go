@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/fault"
@@ -34,6 +35,10 @@ var errEncoding = errors.New("encode a parameter")
 
 // rolledBack is for a transaction whose error was overlooked.
 var rolledBack = fault.New(fault.DatabaseError, "The transaction was rolled back")
+
+// rowTooLarge is for a row that is larger than Options.MaxRowBytes.
+var rowTooLarge = fault.New(fault.AnswerTooLarge, "A row of the answer is too large").
+	WithHint("Ask for fewer columns or fewer related rows.")
 
 // kind is what a SQLSTATE or a class of them means.
 type kind struct {
@@ -90,6 +95,7 @@ var states = map[string]kind{
 	"FX004": {code: fault.UnexpectedRows}, // app.check_affected
 	"FX005": {code: fault.RolledBack},     // app.roll_back
 	"FX006": {code: fault.ClaimLost},      // queue.settle
+	"FX010": {code: fault.TooManyRows},    // app.cap_affected
 	"P0001": {code: fault.RaisedException},
 	"P0002": {code: fault.NotFound},
 	"P0003": {code: fault.InvalidInput},
@@ -136,7 +142,10 @@ func Fault(err error) error {
 		return serverFault(pg).WithCause(err)
 	}
 	var connect *pgconn.ConnectError
+	var large *pgproto3.ExceededMaxBodyLenErr
 	switch {
+	case errors.As(err, &large):
+		return rowTooLarge.WithCause(err)
 	case errors.Is(err, context.Canceled):
 		return fault.New(fault.Canceled, "The request was cancelled").WithCause(err)
 	case errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err):

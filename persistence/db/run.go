@@ -31,8 +31,9 @@ type Statement struct {
 // round trip: role, claims and settings, the statements, commit. Either all of
 // them take effect or none.
 //
-// The time that ctx has left bounds every statement; when ctx is cancelled, the
-// statement that runs is cancelled. Errors are coded faults, see Fault; a caller
+// The time that ctx has left, and that the caller's role has (see Timeouts),
+// bounds every statement; when ctx is cancelled, the statement that runs is
+// cancelled. Errors are coded faults, see Fault; a caller
 // who is anonymous gets AUTHENTICATION_REQUIRED where another would be refused.
 //
 // A transaction that PostgreSQL rolled back on a deadlock or a serialization
@@ -61,7 +62,7 @@ func (d *Database) run(ctx context.Context, c caller.Caller, readOnly bool, stat
 		if err != nil {
 			return faultOf(ctx, err)
 		}
-		t := transaction{caller: c, readOnly: readOnly, statements: statements, timeout: d.timeout(ctx)}
+		t := transaction{caller: c, readOnly: readOnly, statements: statements, timeout: d.timeout(ctx, &c)}
 		err = t.run(ctx, sessionOf(conn.Conn()), d.schema.Load())
 		conn.Release()
 		if err == nil {
@@ -72,16 +73,6 @@ func (d *Database) run(ctx context.Context, c caller.Caller, readOnly bool, stat
 		}
 		return refusal(c, faultOf(ctx, err))
 	}
-}
-
-// timeout is how long a statement may take.
-func (d *Database) timeout(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return d.options.StatementTimeout
-	}
-	// Zero would mean no limit to PostgreSQL.
-	return max(time.Until(deadline), time.Millisecond)
 }
 
 // transaction is one implicit transaction on its way.

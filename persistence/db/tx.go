@@ -36,7 +36,7 @@ func (d *Database) Tx(ctx context.Context, c caller.Caller, f func(pgx.Tx) error
 	batch.BeginTx(pgx.TxOptions{})
 	batch.Queue(resetName)
 	batch.Queue(settingsName, string(c.DatabaseRole()), string(c.Claims), c.Tenant, c.UserID, string(c.Role),
-		strconv.FormatInt(max(d.timeout(ctx).Milliseconds(), 1), 10))
+		strconv.FormatInt(max(d.timeout(ctx, &c).Milliseconds(), 1), 10))
 	results := conn.SendBatch(ctx, batch)
 	tx := results.Tx()
 	defer func() {

@@ -21,6 +21,18 @@ const (
 	Unprocessable        Code = "UNPROCESSABLE"
 )
 
+// Requests that ask for more than the server gives.
+const (
+	// QueryTooLarge is a query with too many parts, StatementTooCostly one whose plan
+	// costs too much.
+	QueryTooLarge      Code = "QUERY_TOO_LARGE"
+	StatementTooCostly Code = "STATEMENT_TOO_COSTLY"
+	// TooManyRows is a write that would change too many rows: it changed none.
+	TooManyRows Code = "TOO_MANY_ROWS"
+	// AnswerTooLarge is an answer of too many bytes. What was asked for has been done.
+	AnswerTooLarge Code = "ANSWER_TOO_LARGE"
+)
+
 // Related rows and functions that are asked for and cannot be told or used like
 // this.
 const (

@@ -23,6 +23,10 @@ var statuses = map[fault.Code]int{
 	fault.RaisedException:      400,
 	fault.InvalidMessage:       400,
 	fault.UnknownMessageType:   400,
+	fault.QueryTooLarge:        400,
+	fault.StatementTooCostly:   400,
+	fault.TooManyRows:          400,
+	fault.AnswerTooLarge:       400,
 
 	fault.InvalidEmbedFilter:    400,
 	fault.NotEmbedded:           400,

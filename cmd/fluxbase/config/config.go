@@ -305,6 +305,29 @@ type API struct {
 	// ExposedSchemas are the schemas whose tables the API serves, as far as grants
 	// and policies let a caller. A schema may be made later.
 	ExposedSchemas []string `key:"exposed_schemas" default:"public"`
+
+	// How large a query may be. -1 is no limit, here and for MaxAffectedRows.
+	MaxConditions int `key:"max_conditions" default:"1000"`
+	MaxListValues int `key:"max_list_values" default:"10000"`
+	MaxEmbeds     int `key:"max_embeds" default:"50"`
+	MaxEmbedDepth int `key:"max_embed_depth" default:"8"`
+	// MaxAffectedRows is how many rows one update or deletion may change. It does not
+	// hold for administrators and service keys, nor does MaxStatementCost.
+	MaxAffectedRows int `key:"max_affected_rows" default:"10000"`
+	// MaxStatementCost is the planner's cost that a statement may have; 0 judges none.
+	MaxStatementCost float64 `key:"max_statement_cost" default:"0"`
+	// MaxAnswerBytes is how large an answer may be that is not streamed; 0 is no limit.
+	MaxAnswerBytes Bytes `key:"max_answer_bytes" default:"64MB"`
+	// StatementTimeout bounds each statement, beside the request's own time.
+	StatementTimeout StatementTimeout `key:"statement_timeout"`
+}
+
+// StatementTimeout is how long a statement may take by the database role that it
+// runs as; 0 is as long as the request.
+type StatementTimeout struct {
+	Anon          time.Duration `key:"anon" default:"5s"`
+	Authenticated time.Duration `key:"authenticated" default:"10s"`
+	Service       time.Duration `key:"service" default:"0"`
 }
 
 // GraphQL bounds GraphQL queries.

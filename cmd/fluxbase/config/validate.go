@@ -222,6 +222,23 @@ func (v *violations) numbers(c *Config) {
 			v.add(n.path, "must be at least 1")
 		}
 	}
+	for _, n := range []struct {
+		path  string
+		value int
+	}{
+		{"api.max_conditions", c.API.MaxConditions},
+		{"api.max_list_values", c.API.MaxListValues},
+		{"api.max_embeds", c.API.MaxEmbeds},
+		{"api.max_embed_depth", c.API.MaxEmbedDepth},
+		{"api.max_affected_rows", c.API.MaxAffectedRows},
+	} {
+		if n.value < -1 {
+			v.add(n.path, "must be at least 0, or -1 for no limit")
+		}
+	}
+	if !(c.API.MaxStatementCost >= 0) {
+		v.add("api.max_statement_cost", "must not be below 0")
+	}
 	for _, d := range []struct {
 		path  string
 		value time.Duration

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"fluxbase/actors/kernel"
+	"fluxbase/cmd/fluxbase/config"
+	"fluxbase/persistence/caller"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/lease"
 	"fluxbase/persistence/migration"
@@ -50,6 +52,13 @@ func (s *Server) openFoundation(ctx context.Context) error {
 		OwnerConnections:   max(3, most-most/2-most/4-self),
 		IdleTime:           c.Database.MaxConnIdleTime,
 		StatementTimeout:   c.Server.RequestTimeout,
+		Timeouts: db.Timeouts{
+			caller.DatabaseAnon:          c.API.StatementTimeout.Anon,
+			caller.DatabaseAuthenticated: c.API.StatementTimeout.Authenticated,
+			caller.DatabaseService:       c.API.StatementTimeout.Service,
+			caller.DatabaseTenantService: c.API.StatementTimeout.Service,
+		},
+		MaxRowBytes: rowBytes(c.API),
 	})
 	if err != nil {
 		return err
@@ -70,4 +79,17 @@ func (s *Server) openFoundation(ctx context.Context) error {
 	s.system = kernel.NewSystem(kernel.SystemOptions{Logger: logger})
 	s.onStop("actors", s.system.Shutdown)
 	return nil
+}
+
+// leastRowBytes is what a row may have in any case: changes with their images come
+// through the same connections.
+const leastRowBytes = 32 << 20
+
+// rowBytes bounds one row: it cannot be larger than the answer that it is for, and
+// what is no answer has room beside it.
+func rowBytes(c config.API) int {
+	if c.MaxAnswerBytes == 0 {
+		return 0
+	}
+	return max(int(c.MaxAnswerBytes), leastRowBytes) + leastRowBytes
 }

@@ -65,6 +65,8 @@ func dataLimits(c config.API) data.Limits {
 	return data.Limits{
 		DefaultPageSize: int64(c.DefaultPageSize), MaxPageSize: int64(c.MaxPageSize),
 		MaxTotalResults: int64(c.MaxTotalResults), MaxBatchSize: int64(c.MaxBatchSize),
+		MaxConditions: c.MaxConditions, MaxListValues: c.MaxListValues, MaxEmbeds: c.MaxEmbeds, MaxEmbedDepth: c.MaxEmbedDepth,
+		MaxAffectedRows: int64(c.MaxAffectedRows), MaxCost: c.MaxStatementCost, MaxAnswerBytes: int64(c.MaxAnswerBytes),
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 // order, by keys that the write gives.
 func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, order []query.Order) (*Plan, error) {
 	o := &c.options
-	if len(order) == 0 && o.Keep == nil && o.Bound == nil {
+	tells := o.Keep != nil || o.Bound != nil || o.MaxAffected > 0
+	if len(order) == 0 && !tells {
 		if err := c.returning(plan, w, r); err != nil {
 			return nil, err
 		}
@@ -49,29 +50,52 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 		terms.WriteString("page." + key)
 		direction(&terms, term)
 	}
-	if o.Keep == nil && o.Bound == nil {
+	if !tells {
 		outer.WriteString(") SELECT page.item FROM page" + terms.String())
 		return c.finish(plan, outer.String())
 	}
 	plan.Kept = true
 	outer.WriteString(") (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, ")
-	if o.Keep != nil {
-		outer.WriteString("app.keep_answer(")
-		c.arg(&outer, o.Keep)
-		outer.WriteString("::bytea, (SELECT count(*) FROM page), (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms.String() + "), '') || ']' FROM page)), NULL")
-		return c.finish(plan, outer.String())
-	}
-	outer.WriteString("app.check_affected((SELECT count(*) FROM page), ")
-	c.arg(&outer, o.Bound.Least)
-	outer.WriteString("::int8, ")
-	c.arg(&outer, o.Bound.Most)
-	outer.WriteString("::int8), ")
-	if o.Bound.Fresh {
-		outer.WriteString("(SELECT count(*) FROM page WHERE page.fresh)")
+	c.affected(&outer, terms.String())
+	if o.Bound != nil && o.Bound.Fresh {
+		outer.WriteString(", (SELECT count(*) FROM page WHERE page.fresh)")
 	} else {
-		outer.WriteString("NULL")
+		outer.WriteString(", NULL")
 	}
 	return c.finish(plan, outer.String())
+}
+
+// affected writes the number of rows that were written, inside of the calls that
+// judge it and keep it with the rows, which are in the order of terms.
+func (c *compiler) affected(w *strings.Builder, terms string) {
+	o := &c.options
+	if o.Keep != nil {
+		w.WriteString("app.keep_answer(")
+		c.arg(w, o.Keep)
+		w.WriteString("::bytea, ")
+	}
+	if o.MaxAffected > 0 {
+		w.WriteString("app.cap_affected(")
+	}
+	if o.Bound != nil {
+		w.WriteString("app.check_affected(")
+	}
+	w.WriteString("(SELECT count(*) FROM page)")
+	if o.Bound != nil {
+		w.WriteString(", ")
+		c.arg(w, o.Bound.Least)
+		w.WriteString("::int8, ")
+		c.arg(w, o.Bound.Most)
+		w.WriteString("::int8)")
+	}
+	if o.MaxAffected > 0 {
+		w.WriteString(", ")
+		c.arg(w, o.MaxAffected)
+		w.WriteString("::int8)")
+	}
+	if o.Keep != nil {
+		w.WriteString(", (SELECT '[' || coalesce(string_agg(page.item::text, ','" + terms + "), '') || ']' FROM page))")
+	}
 }
 
 // returning writes the RETURNING clause.

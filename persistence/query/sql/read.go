@@ -21,6 +21,12 @@ type Options struct {
 	Keep []byte
 	// Bound, when not nil, is how many rows a write may change.
 	Bound *Bound
+	// MaxAffected is how many rows an update or a deletion may change at most: with
+	// more it is undone and fails with TOO_MANY_ROWS. 0 for any number.
+	MaxAffected int64
+	// MaxBytes is how large an answer may be that is not streamed: a larger one is
+	// not kept, and reading it fails with ANSWER_TOO_LARGE. 0 for any size.
+	MaxBytes int64
 }
 
 // Form is how rows are given.
@@ -155,6 +161,6 @@ func (c *compiler) finish(plan *Plan, text string) (*Plan, error) {
 	if len(c.args) > maxArgs {
 		return nil, invalid("the query has more than %d values", maxArgs)
 	}
-	plan.SQL, plan.Args = text, c.args
+	plan.SQL, plan.Args, plan.MaxBytes = text, c.args, c.options.MaxBytes
 	return plan, nil
 }

@@ -1,13 +1,12 @@
 package sql
 
 import (
-	"encoding/json"
-	"fmt"
-	"strconv"
+	"cmp"
 
 	"github.com/jackc/pgx/v5"
 
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/fault"
 )
 
 // NoTotal is the Total of a result that has none.
@@ -29,12 +28,15 @@ type Result struct {
 	// Total is the number of all rows that match, exact or estimated as asked;
 	// NoTotal when nobody asked.
 	Total int64
+
+	// most is the largest size of JSON; 0 for any.
+	most int64
 }
 
 // Statements are what db must run, in one transaction, to fill r. With single
 // set the first row becomes the whole JSON.
 func (p *Plan) Statements(r *Result, single bool) []db.Statement {
-	*r = Result{Total: NoTotal}
+	*r = Result{Total: NoTotal, most: p.MaxBytes}
 	if p.Empty {
 		if p.Rows {
 			r.JSON = []byte("[]")
@@ -90,10 +92,13 @@ type list struct {
 	out  []byte
 	form Form
 	rows int64
+	// most is how many bytes are kept; 0 for any number. What is beyond is let go.
+	most int64
+	over bool
 }
 
-func newList(form Form) *list {
-	l := &list{out: make([]byte, 0, 512), form: form}
+func newList(form Form, most int64) *list {
+	l := &list{out: make([]byte, 0, 512), form: form, most: most}
 	if form != Records {
 		l.out = append(l.out, '[')
 	}
@@ -105,11 +110,24 @@ func (l *list) add(item []byte) {
 	if l.form == Records {
 		separator, item = '\n', item[1:len(item)-1]
 	}
-	if l.rows > 0 {
+	l.rows++
+	if l.over = l.over || l.most > 0 && int64(len(l.out)+len(item)) > l.most; l.over {
+		l.out = nil
+		return
+	}
+	if l.rows > 1 {
 		l.out = append(l.out, separator)
 	}
 	l.out = append(l.out, item...)
-	l.rows++
+}
+
+// err is ANSWER_TOO_LARGE when rows were let go.
+func (l *list) err() error {
+	if l.over {
+		return fault.Newf(fault.AnswerTooLarge, "The answer is larger than %d bytes", l.most).
+			WithHint("Ask for fewer rows, columns or related rows, or export them. A write that is answered with this has taken effect.")
+	}
+	return nil
 }
 
 func (l *list) end() []byte {
@@ -121,7 +139,7 @@ func (l *list) end() []byte {
 
 // rows reads rows of one column, without those that have nothing in it.
 func (r *Result) rows(rows pgx.Rows, form Form) error {
-	l := newList(form)
+	l := newList(form, r.most)
 	for rows.Next() {
 		r.Affected++
 		if item := rows.RawValues()[0]; item != nil {
@@ -129,7 +147,7 @@ func (r *Result) rows(rows pgx.Rows, form Form) error {
 		}
 	}
 	r.JSON, r.Rows = l.end(), l.rows
-	return rows.Err()
+	return cmp.Or(rows.Err(), l.err())
 }
 
 // single reads the first row and only counts the others.
@@ -150,7 +168,7 @@ func (r *Result) single(rows pgx.Rows) error {
 
 // kept reads the rows of a write that tells its number of rows itself.
 func (r *Result) kept(rows pgx.Rows, p *Plan, single bool) error {
-	l := newList(p.Form)
+	l := newList(p.Form, r.most)
 	for rows.Next() {
 		values := rows.RawValues()
 		if values[1] != nil {
@@ -166,8 +184,11 @@ func (r *Result) kept(rows pgx.Rows, p *Plan, single bool) error {
 			l.add(values[0])
 		}
 	}
+	if err := cmp.Or(rows.Err(), l.err()); err != nil {
+		return err
+	}
 	r.JSON, r.Rows = Answer(l.end(), p.Rows, single), l.rows
-	return rows.Err()
+	return nil
 }
 
 // Answer gives an array of a write's rows the form of its answer: nothing when no
@@ -185,7 +206,7 @@ func Answer(array []byte, wanted, single bool) []byte {
 // counted reads rows of a total and what rows are given as; the row that has the
 // total has nothing else.
 func (r *Result) counted(rows pgx.Rows, form Form) error {
-	l := newList(form)
+	l := newList(form, r.most)
 	for rows.Next() {
 		values := rows.RawValues()
 		if values[0] == nil {
@@ -200,33 +221,18 @@ func (r *Result) counted(rows pgx.Rows, form Form) error {
 		r.Total = *total
 	}
 	r.JSON, r.Rows = l.end(), l.rows
-	return rows.Err()
+	return cmp.Or(rows.Err(), l.err())
 }
 
 // estimate reads the planner's number of rows. An exact count up to the
 // threshold is kept.
 func (r *Result) estimate(rows pgx.Rows, threshold int64) error {
-	var text []byte
-	for rows.Next() {
-		text = append(text, rows.RawValues()[0]...)
-	}
-	if err := rows.Err(); err != nil {
+	e, err := readEstimate(rows)
+	if err != nil {
 		return err
 	}
-	var plans []struct {
-		Plan struct {
-			Rows json.Number `json:"Plan Rows"`
-		}
-	}
-	if err := json.Unmarshal(text, &plans); err != nil || len(plans) != 1 {
-		return fmt.Errorf("read the plan of a count: %w", err)
-	}
-	planned, err := strconv.ParseFloat(plans[0].Plan.Rows.String(), 64)
-	if err != nil {
-		return fmt.Errorf("read the plan of a count: %w", err)
-	}
 	if threshold == 0 || r.Total > threshold {
-		r.Total = max(r.Total, int64(planned))
+		r.Total = max(r.Total, int64(e.Rows))
 	}
 	return nil
 }

@@ -45,6 +45,8 @@ type Plan struct {
 	Form   Form
 	// Threshold is where an exact count of CountEstimated stops.
 	Threshold int64
+	// MaxBytes is how large the answer may be; 0 for any size.
+	MaxBytes int64
 	// Empty tells that there is nothing to run: no row is read or written.
 	Empty bool
 }

@@ -175,11 +175,13 @@ func describe(err error) *refusal {
 	return r
 }
 
-// states are the SQLSTATEs and classes whose status is not 400.
+// states are the SQLSTATEs and classes whose status is not 400. They are PostgREST's
+// but for what a client can bring about: a statement that takes too long is 504, one
+// that PostgreSQL finds too complex (54) or that names a row twice (21000) is 400.
 var states = map[string]int{
 	"08": 503, "0L": 403, "0P": 403, "28": 403, "23503": 409, "23505": 409, "25006": 405, "42501": 403, "42883": 404, "42P01": 404,
 	"P0001": 400, "53": 503, "53400": 500, "57P01": 503, "09": 500, "25": 500, "2D": 500, "38": 500, "39": 500, "3B": 500, "40": 500,
-	"54": 500, "55": 500, "57": 500, "58": 500, "F0": 500, "HV": 500, "P0": 500, "XX": 500, "42P17": 500, "21000": 500,
+	"55": 500, "57": 500, "57014": 504, "58": 500, "F0": 500, "HV": 500, "P0": 500, "XX": 500, "42P17": 500,
 }
 
 // fromDatabase tells what PostgreSQL said, in its own words.
@@ -191,6 +193,8 @@ func fromDatabase(f *fault.Fault, report *db.Report) *refusal {
 	switch status, known := states[state]; {
 	case f.Code == fault.UnexpectedRows:
 		return notSingle(report.Detail).(*refusal)
+	case f.Code == fault.TooManyRows:
+		r.Code = string(f.Code)
 	case f.Code == fault.AuthenticationRequired:
 		r.status = 401
 	case state == "PGRST":

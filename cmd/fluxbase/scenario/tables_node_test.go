@@ -18,8 +18,9 @@ type tablesNode struct {
 	ann, bob servertest.User
 }
 
-// startTables brings up a node on a database that ddl was run in.
-func startTables(t *testing.T, ddl string) *tablesNode {
+// startTables brings up a node on a database that ddl was run in. settings are those
+// of servertest.Start.
+func startTables(t *testing.T, ddl string, settings ...string) *tablesNode {
 	t.Helper()
 	address := dbtest.Create(t)
 	admin, err := pgx.Connect(t.Context(), address)
@@ -29,7 +30,7 @@ func startTables(t *testing.T, ddl string) *tablesNode {
 	t.Cleanup(func() { _ = admin.Close(context.Background()) })
 	n := &tablesNode{admin: admin}
 	n.exec(t, ddl)
-	n.Node = servertest.On(t, address)
+	n.Node = servertest.On(t, address, settings...)
 	n.ann, n.bob = n.SignUp("ann@example.com"), n.SignUp("bob@example.com")
 	return n
 }

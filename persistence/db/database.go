@@ -142,6 +142,7 @@ func (d *Database) open(ctx context.Context, login string, size int32) (*pgxpool
 	c.MaxConnLifetimeJitter = 10 * time.Minute
 	c.ConnConfig.User = login
 	c.ConnConfig.Password = d.options.Password(login)
+	c.ConnConfig.OnNotice = notice
 	c.ConnConfig.BuildContextWatcherHandler = func(pc *pgconn.PgConn) ctxwatch.Handler { return &canceler{conn: pc} }
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = login

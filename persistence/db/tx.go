@@ -31,6 +31,7 @@ func (d *Database) Tx(ctx context.Context, c caller.Caller, f func(pgx.Tx) error
 		return faultOf(ctx, err)
 	}
 	defer conn.Release()
+	defer listen(ctx, conn.Conn().PgConn())()
 
 	batch := &pgx.Batch{}
 	batch.BeginTx(pgx.TxOptions{})

@@ -81,7 +81,7 @@ CREATE TABLE rpc.executions (
   user_role      text        NOT NULL,
   user_email     text,
   is_async       boolean     NOT NULL,
-  caller         jsonb,
+  caller         json,
   scheduled_at   timestamptz,
   created_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
   started_at     timestamptz,
@@ -89,29 +89,25 @@ CREATE TABLE rpc.executions (
 );
 CREATE INDEX executions_recent ON rpc.executions (tenant_id, created_at DESC, id);
 CREATE INDEX executions_user ON rpc.executions (tenant_id, user_id, created_at DESC) WHERE user_id IS NOT NULL;
+CREATE INDEX executions_ended ON rpc.executions (completed_at) WHERE completed_at IS NOT NULL;
 
 -- Notes how a call ended, as the last statement of the procedure's own transaction:
--- either the procedure's effects and its end are there, or neither. The rows that it
--- gave stand in settings of the transaction.
+-- either the procedure's effects and its end are there, or neither.
 -- +goose StatementBegin
-CREATE FUNCTION rpc.complete_execution(execution uuid, held uuid) RETURNS void
+CREATE FUNCTION rpc.complete_execution(execution uuid, held uuid, rows json, row_count bigint, cut boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
   PERFORM queue.settle(execution, held);
   UPDATE rpc.executions x
-     SET status = 'completed',
-         result = coalesce(nullif(current_setting('rpc.result', true), ''), '[]')::json,
-         rows_returned = coalesce(nullif(current_setting('rpc.rows_returned', true), ''), '0')::bigint,
-         truncated = coalesce(nullif(current_setting('rpc.truncated', true), ''), 'false')::boolean,
-         completed_at = clock_timestamp(),
+     SET status = 'completed', result = rows, rows_returned = row_count, truncated = cut, completed_at = clock_timestamp(),
          duration_ms = extract(epoch FROM clock_timestamp() - x.started_at) * 1000
    WHERE x.id = execution;
 END $$;
 -- +goose StatementEnd
 
-REVOKE ALL ON FUNCTION rpc.complete_execution(uuid, uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rpc.complete_execution(uuid, uuid, json, bigint, boolean) FROM PUBLIC;
 GRANT USAGE ON SCHEMA rpc TO anon, authenticated, service_role, tenant_service;
-GRANT EXECUTE ON FUNCTION rpc.complete_execution(uuid, uuid) TO anon, authenticated, service_role, tenant_service;
+GRANT EXECUTE ON FUNCTION rpc.complete_execution(uuid, uuid, json, bigint, boolean) TO anon, authenticated, service_role, tenant_service;
 
 -- When procedures with a schedule are next due. Whoever moves next_at on starts the
 -- run that it stood for.
@@ -138,7 +134,8 @@ CREATE TABLE app.execution_logs (
 
 -- +goose Down
 DROP TABLE app.execution_logs, rpc.schedules;
-DROP FUNCTION rpc.complete_execution(uuid, uuid);
+DROP FUNCTION rpc.complete_execution(uuid, uuid, json, bigint, boolean);
+REVOKE USAGE ON SCHEMA rpc FROM anon, authenticated, service_role, tenant_service;
 DROP TABLE rpc.executions;
 DROP FUNCTION queue.settle(uuid, uuid), queue.enqueue(uuid, text, text, integer, jsonb, timestamptz);
 DROP TABLE queue.tasks;

@@ -2,24 +2,19 @@ package scenario
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"fluxbase/persistence/postgres/npmtest"
 )
 
 // TestPostgrestClient: postgrest-js, as npm has it, finds in a node what it knows
 // from PostgREST.
 func TestPostgrestClient(t *testing.T) {
 	t.Parallel()
-	folder, err := clients()
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("npm is needed for the client that this test runs")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := npmtest.Install(t, "realtime-js")
 	n := startTables(t, restDDL+callDDL)
 	n.exec(t, restSeed)
 	const script = "testdata/postgrest.mjs"

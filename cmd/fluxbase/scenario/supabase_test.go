@@ -4,14 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +16,7 @@ import (
 
 	"fluxbase/cmd/fluxbase/server/servertest"
 	"fluxbase/persistence/db/dbtest"
+	"fluxbase/persistence/postgres/npmtest"
 )
 
 // supabaseTables are what the scenarios of testdata/supabase.mjs use.
@@ -28,25 +26,6 @@ const supabaseTables = `
 	ALTER TABLE todos ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY own ON todos USING (owner = auth.uid()) WITH CHECK (owner = auth.uid());
 	CREATE TABLE notes (id bigserial PRIMARY KEY, body text);`
-
-// clients installs the npm packages that the scenarios run, unless that was done, and
-// gives their folder. Without npm the test is skipped.
-var clients = sync.OnceValues(func() (string, error) {
-	if _, err := exec.LookPath("npm"); err != nil {
-		return "", errors.ErrUnsupported
-	}
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(root, ".engines-lock", "install.sh"), "realtime-js").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("install the clients: %w\n%s", err, out)
-	}
-	return filepath.Join(root, ".engines", "realtime-js"), nil
-})
 
 // supabase is a node, and whom the scenarios act for.
 type supabase struct {
@@ -59,13 +38,7 @@ type supabase struct {
 
 func startSupabase(t *testing.T) *supabase {
 	t.Helper()
-	folder, err := clients()
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip("npm is needed for the clients that this test runs")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := npmtest.Install(t, "realtime-js")
 	s := &supabase{whole: t, database: dbtest.Create(t)}
 	administer(t, s.database, supabaseTables+privatePolicies)
 	s.Node = servertest.On(t, s.database)

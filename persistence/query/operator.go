@@ -44,6 +44,8 @@ const (
 	// WithinDistance takes "distance,geojson" as its value.
 	WithinDistance Operator = "st_dwithin"
 
+	// As conditions these hold for every row and order the rows, nearest first; see
+	// Distance.
 	VectorL2     Operator = "vec_l2"
 	VectorCosine Operator = "vec_cos"
 	VectorInner  Operator = "vec_ip"

@@ -84,10 +84,3 @@ const (
 	NullsFirst
 	NullsLast
 )
-
-// Distance is a vector to measure against, with the operator to measure by:
-// VectorL2, VectorCosine or VectorInner.
-type Distance struct {
-	Op     Operator
-	Vector string
-}

@@ -298,7 +298,7 @@ var tablesCases = []tablesCase{
 	{name: "bad literal", path: "/posts?id=eq.abc", status: 400, code: "INVALID_INPUT"},
 	{name: "bad pattern", path: "/posts?title=match.(", status: 400, code: "INVALID_INPUT"},
 	{name: "spatial without geometry", path: `/posts?title=st_within.{}`, status: 400, code: "INVALID_QUERY"},
-	{name: "vector filter", path: `/posts?title=vec_l2.[1]`, status: 400, code: "INVALID_QUERY"},
+	{name: "vector filter", path: `/posts?id=vec_l2.[1]`, status: 400, code: "INVALID_QUERY"},
 	{name: "cursor is refused", path: "/posts?cursor=abc", status: 400, code: "INVALID_QUERY"},
 	{name: "injection by value", path: "/posts?select=id&title=eq.%27%20OR%20%271%27=%271", want: `[]`},
 	{name: "injection by column", path: `/posts?id%22%20=%20%22id%22%20OR%20%22id=eq.1`, status: 400},

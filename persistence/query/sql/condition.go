@@ -171,7 +171,7 @@ func (c *compiler) compare(w *strings.Builder, cmp *query.Compare) error {
 	case query.FamilySpatial:
 		return c.spatial(w, cmp)
 	case query.FamilyVector:
-		return invalid("%s on %s: comparing vectors is not available", cmp.Op, cmp.Path)
+		return invalid("%s on %s orders rows and keeps none out: it cannot stand in or, in not, nor choose the rows of a write", cmp.Op, cmp.Path)
 	}
 	return invalid("%q is no operator", cmp.Op)
 }

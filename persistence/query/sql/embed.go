@@ -42,7 +42,9 @@ func (c *compiler) resolve(p query.Projection) error {
 		if via.Junction != nil {
 			inner.junction = inner.claim(via.Junction.Name + "_" + strconv.Itoa(inner.depth))
 		}
-		c.embeds = append(c.embeds, &embedding{Embed: e, inner: inner})
+		own := *e
+		own.Where, own.Order = ranked(e.Where, e.Order)
+		c.embeds = append(c.embeds, &embedding{Embed: &own, inner: inner})
 		if err := inner.resolve(e.Fields); err != nil {
 			return err
 		}

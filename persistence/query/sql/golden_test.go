@@ -77,7 +77,7 @@ func TestWhere(t *testing.T) {
 		{search("words", query.PhraseTextSearch, "", "a"), `"posts"."words" @@ phraseto_tsquery($1::"text") | a`},
 		{search("words", query.WebTextSearch, "", "a"), `"posts"."words" @@ websearch_to_tsquery($1::"text") | a`},
 		{search("id", query.TextSearch, "", "a"), `! INVALID_QUERY`},
-		{cmp("title", query.VectorL2, "[1]"), `! INVALID_QUERY`},
+		{cmp("views", query.VectorL2, "[1]"), `! INVALID_QUERY`},
 		{cmp("title", query.Intersects, "{}"), `! INVALID_QUERY`},
 		{&query.Compare{Path: path("data", key, index, text), Op: query.Equal, Value: "x"}, `("posts"."data"->$1::"text"->$2::"int4"->>$3::"text") = $4::"text" | k | 0 | t | x`},
 		{&query.Compare{Path: path("data", key), Op: query.Equal, Value: "1"}, `("posts"."data"->$1::"text") = $2::"jsonb" | k | 1`},

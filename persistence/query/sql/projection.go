@@ -310,12 +310,8 @@ func (c *compiler) order(w *strings.Builder, terms []query.Order, p *projection)
 
 // orderKey writes what a term orders by.
 func (c *compiler) orderKey(w *strings.Builder, term query.Order) error {
-	if term.Distance != nil {
-		return invalid("order by %s of %s: comparing vectors is not available", term.Distance.Op, term.Path)
-	}
 	if term.Embed == "" {
-		_, err := c.comparable(w, term.Path)
-		return err
+		return c.sortKey(w, term)
 	}
 	e := c.embedded(term.Embed)
 	if e == nil {
@@ -327,11 +323,17 @@ func (c *compiler) orderKey(w *strings.Builder, term query.Order) error {
 			WithDetails(Reason{"'" + c.relation.Name + "' and '" + e.Name + "' do not form a many-to-one or one-to-one relationship"})
 	}
 	w.WriteByte('(')
-	err := e.selection(w, &projection{}, func() error {
-		_, err := e.inner.comparable(w, term.Path)
-		return err
-	})
+	err := e.selection(w, &projection{}, func() error { return e.inner.sortKey(w, term) })
 	w.WriteByte(')')
+	return err
+}
+
+// sortKey writes what a term means in the scope of its rows.
+func (c *compiler) sortKey(w *strings.Builder, term query.Order) error {
+	if term.Distance != nil {
+		return c.distance(w, term.Path, term.Distance)
+	}
+	_, err := c.comparable(w, term.Path)
 	return err
 }
 

@@ -88,10 +88,11 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	if err := c.resolve(q.Fields); err != nil {
 		return nil, err
 	}
+	conditions, order := ranked(q.Where, q.Order)
 	// What is counted is written first, so that its parameters come first and can
 	// be given to the count alone.
 	var where strings.Builder
-	if err := c.where(&where, q.Where); err != nil {
+	if err := c.where(&where, conditions); err != nil {
 		return nil, err
 	}
 	countArgs := len(c.args)
@@ -115,7 +116,7 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 		c.source(&counted)
 		counted.WriteString(where.String())
 	}
-	if err := c.order(&page, q.Order, p); err != nil {
+	if err := c.order(&page, order, p); err != nil {
 		return nil, err
 	}
 
@@ -161,6 +162,6 @@ func (c *compiler) finish(plan *Plan, text string) (*Plan, error) {
 	if len(c.args) > maxArgs {
 		return nil, invalid("the query has more than %d values", maxArgs)
 	}
-	plan.SQL, plan.Args, plan.MaxBytes = text, c.args, c.options.MaxBytes
+	plan.SQL, plan.Args, plan.MaxBytes, plan.nearest = text, c.args, c.options.MaxBytes, c.nearest
 	return plan, nil
 }

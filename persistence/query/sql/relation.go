@@ -59,7 +59,7 @@ const (
 	KindComposite
 	KindSearch  // tsvector
 	KindSpatial // PostGIS geometry and geography
-	KindVector
+	KindVector  // pgvector's types
 )
 
 // Type is the type of a column; of a domain it is the type beneath.

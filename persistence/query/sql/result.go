@@ -57,23 +57,23 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 		first.Read = func(rows pgx.Rows) error { return r.rows(rows, p.Form) }
 	}
 	if p.Explain == "" {
-		return []db.Statement{first}
+		return p.prepared(first)
 	}
 	explain := db.Statement{SQL: p.Explain, Args: p.Args[:p.ExplainArgs], Read: func(rows pgx.Rows) error { return r.estimate(rows, p.Threshold) }}
-	return []db.Statement{first, explain}
+	return p.prepared(first, explain)
 }
 
 // Stream is what db must run to have every row of a plan given to row as it comes,
 // as JSON or as the text of a record. row must not keep it.
 func (p *Plan) Stream(row func(text []byte) error) []db.Statement {
-	return []db.Statement{{SQL: p.SQL, Args: p.Args, Read: func(rows pgx.Rows) error {
+	return p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Read: func(rows pgx.Rows) error {
 		for rows.Next() {
 			if err := row(rows.RawValues()[0]); err != nil {
 				return err
 			}
 		}
 		return rows.Err()
-	}}}
+	}})
 }
 
 // affected reads the number of rows that a write changed.

@@ -99,7 +99,7 @@ func kindOf(t *catalog.Type) Kind {
 		return KindSearch
 	case "geometry", "geography":
 		return KindSpatial
-	case "vector", "halfvec":
+	case "vector", "halfvec", "sparsevec":
 		return KindVector
 	}
 	switch t.Category {

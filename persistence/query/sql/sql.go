@@ -49,6 +49,8 @@ type Plan struct {
 	MaxBytes int64
 	// Empty tells that there is nothing to run: no row is read or written.
 	Empty bool
+	// nearest tells that pgvector orders the rows, perhaps by an index.
+	nearest bool
 }
 
 // maxArgs is how many parameters a statement may have in the wire protocol.
@@ -59,6 +61,8 @@ type statement struct {
 	relations Relations
 	options   Options
 	args      []any
+	// nearest tells that an operator of pgvector was written.
+	nearest bool
 }
 
 // compiler compiles what is said of the rows of one relation: the relation of the

@@ -11,7 +11,7 @@ SELECT concat_ws('/',
   (SELECT sum(hashtextextended(concat(a.attrelid, ':', a.attnum, ':', a.xmin), 0))
    FROM pg_catalog.pg_attribute a JOIN relation r ON r.oid = a.attrelid),
   (SELECT sum(hashtextextended(concat(d.oid, ':', d.xmin), 0))
-   FROM pg_catalog.pg_attrdef d JOIN relation r ON r.oid = d.adrelid),
+   FROM pg_catalog.pg_attrdef d), -- of the tables beneath views, too
   (SELECT sum(hashtextextended(concat(k.oid, ':', k.xmin), 0))
    FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' OR k.conrelid IN (SELECT r.oid FROM relation r)),
   (SELECT sum(hashtextextended(concat(p.oid, ':', p.xmin), 0))
@@ -20,7 +20,9 @@ SELECT concat_ws('/',
    FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')),
   (SELECT sum(hashtextextended(concat(i.indexrelid, ':', i.xmin), 0))
-   FROM pg_catalog.pg_index i JOIN relation r ON r.oid = i.indrelid),
+   FROM pg_catalog.pg_index i WHERE i.indisprimary OR i.indrelid IN (SELECT r.oid FROM relation r)),
+  (SELECT sum(hashtextextended(concat(t.oid, ':', t.xmin), 0))
+   FROM pg_catalog.pg_trigger t JOIN relation r ON r.oid = t.tgrelid WHERE t.tgtype & 64 <> 0), -- INSTEAD OF
   (SELECT sum(hashtextextended(concat(d.objoid, ':', d.objsubid, ':', d.xmin), 0))
    FROM pg_catalog.pg_description d
    WHERE d.objoid IN (SELECT r.oid FROM relation r)

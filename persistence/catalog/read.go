@@ -48,13 +48,14 @@ type document struct {
 		ForeignKeys []ForeignKey `json:"foreign_keys"`
 		Grants      []grants
 	}
-	// Links are the foreign keys of all tables, Views the rules of the views,
-	// Computed the functions of one row.
+	// Links are the foreign keys of all tables, Views the rules of the views, Bases the
+	// tables beneath those, Computed the functions of one row.
 	Links []link
 	Views []struct {
 		OID  uint32
 		Tree string
 	}
+	Bases    []base
 	Computed []struct {
 		Schema, Name           string
 		Relation, Type, Target uint32
@@ -184,7 +185,9 @@ func (s *Snapshot) relate(doc *document) {
 	for _, v := range doc.Views {
 		trees[v.OID] = v.Tree
 	}
-	relate(doc.Links, faces(s.relations, trees))
+	shown := faces(s.relations, trees)
+	relate(doc.Links, shown)
+	inherit(doc.Bases, shown)
 	for _, c := range doc.Computed {
 		r, function := byOID[c.Relation], Function{c.Schema, c.Name}
 		if target := byOID[c.Target]; target != nil {

@@ -1,7 +1,10 @@
 -- The exposed schema as one JSON document; $1 has the exposed schemas. Every list
 -- is ordered, so that an unchanged schema gives the same text.
 WITH RECURSIVE relation AS (
-  SELECT c.oid, n.oid AS namespace, n.nspname, c.relname, c.relkind, c.relispartition, c.relrowsecurity, c.relforcerowsecurity
+  SELECT c.oid, n.oid AS namespace, n.nspname, c.relname, c.relkind, c.relispartition, c.relrowsecurity, c.relforcerowsecurity,
+    -- What is written to a view goes to its triggers or rules, whatever its columns are.
+    c.relkind = 'v' AND (EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgtype & 64 <> 0)
+      OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.ev_type <> '1' AND w.is_instead)) AS replaced
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -48,6 +51,14 @@ WITH RECURSIVE relation AS (
   JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
   JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('v', 'm')
+), base AS (
+  -- The tables beneath views.
+  SELECT DISTINCT d.refobjid AS oid
+  FROM view v
+  JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+  JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind IN ('r', 'p', 'f')
 ), type AS (
   SELECT t.* FROM pg_catalog.pg_type t
   WHERE t.oid IN (
@@ -108,7 +119,7 @@ SELECT json_build_object(
             AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
             AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
           ORDER BY s.oid LIMIT 1), ''),
-        'updatable', pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, true) OR r.relkind IN ('r', 'p'),
+        'updatable', pg_catalog.pg_column_is_updatable(a.attrelid, a.attnum, true) OR r.relkind IN ('r', 'p') OR r.replaced,
         'comment', coalesce(pg_catalog.col_description(a.attrelid, a.attnum), '')
       ) ORDER BY a.attnum)
       FROM pg_catalog.pg_attribute a
@@ -169,6 +180,27 @@ SELECT json_build_object(
         SELECT FROM pg_catalog.pg_constraint p WHERE p.oid = f.conparentid AND p.conrelid = f.conrelid))), '[]'),
   'views', coalesce((SELECT json_agg(json_build_object('oid', w.ev_class::pg_catalog.int8, 'tree', w.ev_action) ORDER BY w.ev_class)
     FROM pg_catalog.pg_rewrite w JOIN view v ON v.oid = w.ev_class WHERE w.rulename = '_RETURN'), '[]'),
+  'bases', coalesce((SELECT json_agg(json_build_object(
+      'oid', b.oid::pg_catalog.int8,
+      'key', (SELECT k.numbers FROM keys k WHERE k.indrelid = b.oid AND k.indisprimary),
+      'columns', coalesce((SELECT json_agg(json_build_object(
+          'position', a.attnum,
+          'default', CASE WHEN a.attgenerated = '' THEN coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '') ELSE '' END,
+          'generated', a.attgenerated <> '',
+          'identity', a.attidentity,
+          'sequence', coalesce((SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname)
+          FROM pg_catalog.pg_depend p
+          JOIN pg_catalog.pg_class s ON s.oid = p.objid AND s.relkind = 'S'
+          JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+          WHERE p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+            AND p.refobjid = a.attrelid AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i')
+          ORDER BY s.oid LIMIT 1), '')
+        ) ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a
+        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = b.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.atthasdef OR a.attidentity <> '')), '[]')
+    ) ORDER BY b.oid) FROM base b), '[]'),
   'computed', coalesce((SELECT json_agg(json_build_object(
       'schema', c.nspname, 'name', c.proname, 'relation', c.relation::pg_catalog.int8, 'type', c.prorettype::pg_catalog.int8,
       'target', coalesce(c.target, 0)::pg_catalog.int8, 'set', c.proretset, 'rows', c.prorows,

@@ -133,7 +133,7 @@ type Relation struct {
 	// Columns are in the order of the table.
 	Columns []Column
 	// PrimaryKey has the columns of the primary key in its order; nil without
-	// one.
+	// one. A view that can be written has that of the table beneath it.
 	PrimaryKey []string
 	// Unique are the unique constraints and the unique indexes over plain columns
 	// of all rows, the primary key left out, by name.

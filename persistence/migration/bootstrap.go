@@ -208,7 +208,8 @@ func (b Bootstrap) database(ctx context.Context, c *pgx.Conn, r *Report) error {
 		case err == nil:
 			r.EventTrigger = true
 		case refused(err):
-			r.Missing = append(r.Missing, "schema changes are noticed late (event triggers need a superuser): "+err.Error())
+			r.Missing = append(r.Missing, "schema changes are noticed late, and new views can be written with their owner's rights "+
+				"until that is revoked (event triggers need a superuser): "+err.Error())
 		default:
 			return err
 		}

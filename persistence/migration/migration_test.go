@@ -198,12 +198,16 @@ func TestTablesInPublicAreServed(t *testing.T) {
 		d.Exec(`SET ROLE ` + creator + `;
 			CREATE TABLE ` + name + ` (id serial);
 			CREATE VIEW ` + name + `_view AS SELECT * FROM ` + name + `;
+			CREATE VIEW ` + name + `_own WITH (security_invoker) AS SELECT * FROM ` + name + `;
 			CREATE MATERIALIZED VIEW ` + name + `_kept AS SELECT * FROM ` + name)
-		for _, relation := range []string{name, name + "_view", name + "_kept"} {
+		for _, relation := range []string{name, name + "_own", name + "_kept", name + "_view"} {
 			var got string
 			d.QueryRow(`SELECT string_agg(r || ':' || (SELECT string_agg(p, '' ORDER BY p) FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p
 				WHERE has_table_privilege(r, $1, p)), ' ' ORDER BY r) FROM unnest(ARRAY['anon', 'authenticated', 'service_role', 'tenant_service']) r`, &got, relation)
 			want := "anon:DELETEINSERTSELECTUPDATE authenticated:DELETEINSERTSELECTUPDATE service_role:DELETEINSERTSELECTTRUNCATEUPDATE tenant_service:DELETEINSERTSELECTUPDATE"
+			if strings.HasSuffix(relation, "_view") { // it runs with its owner's rights
+				want = "anon:SELECT authenticated:SELECT service_role:DELETEINSERTSELECTTRUNCATEUPDATE tenant_service:SELECT"
+			}
 			if got != want {
 				t.Errorf("%s: %s", relation, got)
 			}
@@ -214,6 +218,54 @@ func TestTablesInPublicAreServed(t *testing.T) {
 		if !usable || !trigger {
 			t.Errorf("%s: sequence usable %v, owner may log changes %v", name, usable, trigger)
 		}
+	}
+}
+
+// writers are the roles that may write to a relation in some way.
+func writers(t *testing.T, c *pgx.Conn, relation string) string {
+	return get[string](t, c, `SELECT coalesce(string_agg(r, ' ' ORDER BY r), '') FROM unnest(ARRAY['anon', 'authenticated', 'tenant_service']) r
+		WHERE has_table_privilege(r, '`+relation+`', 'INSERT, UPDATE, DELETE')`)
+}
+
+// TestViewsOfTheirOwner: nobody writes through a view with its owner's rights whom
+// nobody let, and whoever was let keeps it.
+func TestViewsOfTheirOwner(t *testing.T) {
+	d := dbtest.New(t)
+	c := connect(t, d.AdminURL, "", "")
+	exec(t, c, `CREATE TABLE t (id int); CREATE VIEW v AS SELECT * FROM t`)
+	if got := writers(t, c, "v"); got != "" {
+		t.Errorf("a new view can be written by %s", got)
+	}
+	exec(t, c, `GRANT UPDATE ON v TO authenticated; CREATE OR REPLACE VIEW v AS SELECT id FROM t`)
+	if got := writers(t, c, "v"); got != "authenticated" {
+		t.Errorf("a view that was replaced can be written by %q", got)
+	}
+	exec(t, c, `DO $$ BEGIN CREATE VIEW nested AS SELECT * FROM t; EXCEPTION WHEN others THEN RAISE; END $$`)
+	if got := writers(t, c, "nested"); got != "" {
+		t.Errorf("a view made in a subtransaction can be written by %s", got)
+	}
+	exec(t, c, `BEGIN; CREATE VIEW again AS SELECT * FROM t; GRANT INSERT ON again TO anon; COMMIT; ALTER VIEW again RENAME TO other`)
+	if got := writers(t, c, "other"); got != "anon" {
+		t.Errorf("what was granted in the same transaction: %q", got)
+	}
+
+	// A database of a version that refused all writes to views.
+	exec(t, c, `
+		CREATE VIEW own WITH (security_invoker = on) AS SELECT * FROM t;
+		GRANT INSERT, UPDATE, DELETE ON v, own TO anon, authenticated, tenant_service;
+		CREATE OR REPLACE FUNCTION fluxbase.grant_created() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
+		COMMENT ON SCHEMA fluxbase IS 'older'`)
+	bootstrap(t, d.AdminURL)
+	if got := writers(t, c, "v"); got != "" {
+		t.Errorf("an old view can be written by %s", got)
+	}
+	if got := writers(t, c, "own"); got != "anon authenticated tenant_service" {
+		t.Errorf("an old view that runs as its caller can be written by %q", got)
+	}
+	exec(t, c, `GRANT UPDATE ON v TO authenticated; COMMENT ON SCHEMA fluxbase IS 'to be prepared again'`)
+	bootstrap(t, d.AdminURL)
+	if got := writers(t, c, "v"); got != "authenticated" {
+		t.Errorf("after another bootstrap it can be written by %q", got)
 	}
 }
 

@@ -122,7 +122,7 @@ func (w write) insert(r *route.Request, rel *catalog.Relation, q *query.Insert) 
 	}
 	q.Returning = w.returning(key)
 	terms := w.terms(r)
-	if q.Conflict == query.ConflictMerge && rel != nil && rel.Kind == catalog.Table {
+	if q.Conflict == query.ConflictMerge {
 		if terms.Bound == nil {
 			terms.Bound = &sql.Bound{Most: math.MaxInt64}
 		}

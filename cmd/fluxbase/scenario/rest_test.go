@@ -174,20 +174,25 @@ INSERT INTO pairs VALUES (1, 'x', 'first'), (1, 'y', 'second');
 func TestRest(t *testing.T) {
 	t.Parallel()
 	n := startTables(t, restDDL+callDDL)
+	if cases := len(restCases) + len(callCases) + len(borrowed()); cases < 300 {
+		t.Errorf("%d cases, want at least 300", cases)
+	}
+	n.runRests(t, restSeed, restCases, callCases, borrowed())
+}
+
+// runRests runs each case on the rows of seed.
+func (n *tablesNode) runRests(t *testing.T, seed string, cases ...[]restCase) {
 	seen := map[string]bool{}
-	seed := n.seeder(restSeed)
-	for _, c := range slices.Concat(restCases, callCases, borrowed()) {
+	fresh := n.seeder(seed)
+	for _, c := range slices.Concat(cases...) {
 		if seen[c.name] {
 			t.Fatalf("two cases are named %q", c.name)
 		}
 		seen[c.name] = true
 		t.Run(c.name, func(t *testing.T) {
-			seed(t, c.method)
+			fresh(t, c.method)
 			n.runRest(t, c)
 		})
-	}
-	if len(seen) < 300 {
-		t.Errorf("%d cases, want at least 300", len(seen))
 	}
 }
 

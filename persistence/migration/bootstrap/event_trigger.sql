@@ -27,15 +27,41 @@ BEGIN
 END
 $$;
 
+-- A view runs with its owner's rights unless it says security_invoker: to write
+-- through it is to pass by the policies of the table beneath. Whoever wants that
+-- grants it. Views of a version that let nobody write through any lose what default
+-- privileges gave away; afterwards grants are not touched any more.
+DO $$
+DECLARE
+  v record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                 WHERE n.nspname = 'fluxbase' AND p.proname = 'grant_created' AND p.prosrc NOT LIKE '%security_invoker%') THEN
+    RETURN;
+  END IF;
+  FOR v IN SELECT c.oid::regclass AS name FROM pg_class c
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v' AND pg_has_role(c.relowner, 'USAGE')
+      AND NOT EXISTS (SELECT FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'security_invoker' AND o.option_value::boolean)
+  LOOP
+    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s FROM anon, authenticated, tenant_service', v.name);
+  END LOOP;
+END
+$$;
+
 -- Gives what was created in schema public by somebody whose default privileges
--- are not ours the same grants. It runs as whoever created it, so that it can
--- grant nothing that he could not.
+-- are not ours the same grants, and takes from a new view that runs with its
+-- owner's rights what default privileges gave beside reading. It runs as whoever
+-- created it, so that it can grant nothing that he could not.
 CREATE OR REPLACE FUNCTION fluxbase.grant_created() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   o record;
 BEGIN
-  FOR o IN SELECT c.object_type, c.object_identity, c.objid
+  FOR o IN SELECT c.object_type, c.object_identity, c.objid,
+      c.object_type = 'view' AND NOT EXISTS (SELECT FROM pg_class v, pg_options_to_table(v.reloptions) p
+        WHERE v.oid = c.objid AND p.option_name = 'security_invoker' AND p.option_value::boolean) AS definer,
+      -- CREATE OR REPLACE leaves the row type, and the grants, as they were.
+      EXISTS (SELECT FROM pg_type t WHERE t.typrelid = c.objid AND age(t.xmin) <= 0) AS new
     FROM pg_event_trigger_ddl_commands() c
     WHERE c.schema_name = 'public'
       AND c.object_type IN ('table', 'view', 'materialized view', 'foreign table', 'sequence')
@@ -46,10 +72,17 @@ BEGIN
         EXECUTE format('GRANT USAGE, SELECT ON SEQUENCE %s TO anon, authenticated, tenant_service', o.object_identity);
         EXECUTE format('GRANT ALL ON SEQUENCE %s TO service_role', o.object_identity);
       END IF;
-    ELSIF NOT has_table_privilege('authenticated', o.objid, 'SELECT') THEN
+      CONTINUE;
+    END IF;
+    IF NOT has_table_privilege('authenticated', o.objid, 'SELECT') THEN
       EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO anon, authenticated, tenant_service', o.object_identity);
       EXECUTE format('GRANT ALL ON %s TO service_role', o.object_identity);
       EXECUTE format('GRANT SELECT, REFERENCES, TRIGGER ON %s TO fluxbase_owner', o.object_identity);
+    ELSIF NOT o.new THEN
+      CONTINUE;
+    END IF;
+    IF o.definer THEN
+      EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON %s FROM anon, authenticated, tenant_service', o.object_identity);
     END IF;
   END LOOP;
 END

@@ -29,12 +29,6 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 		return nil, err
 	}
 	outer.WriteString(" AS item")
-	if o.Bound != nil && o.Bound.Fresh {
-		// A row that was there before has been locked by the conflict.
-		outer.WriteString(", (")
-		c.column(&outer, "xmax")
-		outer.WriteString(" = 0) AS fresh")
-	}
 	for i, term := range order {
 		outer.WriteString(", ")
 		if err := c.orderKey(&outer, term); err != nil {
@@ -58,7 +52,7 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 	outer.WriteString(") (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, ")
 	c.affected(&outer, terms.String())
 	if o.Bound != nil && o.Bound.Fresh {
-		outer.WriteString(", (SELECT count(*) FROM page WHERE page.fresh)")
+		outer.WriteString(", (SELECT count(*) FROM page) - " + mergedRows)
 	} else {
 		outer.WriteString(", NULL")
 	}

@@ -10,7 +10,7 @@ import (
 
 // UpdateEach compiles an update of many rows by an object each.
 func UpdateEach(relations Relations, q *query.UpdateEach, o Options) (*Plan, error) {
-	rel, err := writable(relations, q.Relation)
+	rel, err := writable(relations, q.Relation, Updating)
 	if err != nil {
 		return nil, err
 	}

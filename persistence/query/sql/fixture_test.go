@@ -50,7 +50,7 @@ func fixture() relations {
 		scalar("group", "int4", KindNumber), scalar("user", "text", KindText), column(scalar(`odd "name`, "text", KindText), false, `'odd'::text`),
 	}}
 	bare := &Relation{Schema: "public", Name: "body", Columns: []Column{scalar("a", "int4", KindNumber), scalar("b", "text", KindText)}}
-	recent := &Relation{Schema: "public", Name: "recent", View: true, Columns: []Column{scalar("id", "int8", KindNumber), scalar("title", "text", KindText)}}
+	recent := &Relation{Schema: "public", Name: "recent", View: true, Locked: Inserting | Updating | Deleting, Columns: []Column{scalar("id", "int8", KindNumber), scalar("title", "text", KindText)}}
 	shapes := &Relation{Schema: "geo", Name: "shapes", Columns: []Column{{Name: "area", Type: Type{Schema: "extensions", Name: "geometry", Kind: KindSpatial}}}}
 	out := relations{}
 	for _, r := range []*Relation{posts, members, bare, recent, shapes} {

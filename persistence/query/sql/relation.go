@@ -15,7 +15,9 @@ type Relations interface {
 type Relation struct {
 	Schema, Name string
 	// View tells a view or a materialized view.
-	View    bool
+	View bool
+	// Locked are the kinds of writes that PostgreSQL has no way to do.
+	Locked  Verb
 	Columns []Column
 	// Key are the columns of the primary key in its order; nil without one.
 	Key []string
@@ -28,6 +30,16 @@ type Relation struct {
 
 	byName map[string]*Column
 }
+
+// Verb is a kind of write, or several.
+type Verb uint8
+
+// The kinds of writes.
+const (
+	Inserting Verb = 1 << iota
+	Updating
+	Deleting
+)
 
 // Column is a column of a relation.
 type Column struct {

@@ -56,6 +56,11 @@ func relationFrom(from *catalog.Relation) *Relation {
 		Schema: from.Schema, Name: from.Name, View: from.Kind == catalog.View || from.Kind == catalog.MaterializedView,
 		Key: from.PrimaryKey, Columns: make([]Column, len(from.Columns)), Relationships: from.Relationships,
 	}
+	for verb, open := range map[Verb]bool{Inserting: from.Insertable, Updating: from.Updatable, Deleting: from.Deletable} {
+		if !open {
+			r.Locked |= verb
+		}
+	}
 	for i := range from.Computed {
 		c := &from.Computed[i]
 		r.Computed = append(r.Computed, Column{Name: c.Name, Type: typeFrom(c.Type), Generated: true, Function: &c.Function})

@@ -8,18 +8,25 @@ import (
 	"fluxbase/persistence/query"
 )
 
-// writable looks the relation of a write up and refuses views: a view runs with
-// its owner's rights, so writing through it would pass by the policies of the
-// table beneath.
-func writable(relations Relations, r query.Relation) (*Relation, error) {
+// writable looks the relation of a write up and refuses what PostgreSQL cannot
+// write: a view that is more than a selection of rows of one table and has no
+// trigger or rule for it. Who may write is for grants and policies to say; a view
+// that does not run as its caller (security_invoker) is written with its owner's
+// rights.
+func writable(relations Relations, r query.Relation, verb Verb) (*Relation, error) {
 	rel, err := relationOf(relations, r)
 	if err != nil {
 		return nil, err
 	}
-	if rel.View {
+	switch {
+	case rel.Locked&verb == 0:
+		return rel, nil
+	case rel.Locked == Inserting|Updating|Deleting:
 		return nil, fault.Newf(fault.ReadOnlyRelation, "Table '%s' is read-only (view or materialized view)", rel.query())
 	}
-	return rel, nil
+	what := map[Verb]string{Inserting: "inserted into", Updating: "updated", Deleting: "deleted from"}[verb]
+	return nil, fault.Newf(fault.ReadOnlyRelation, "View '%s' cannot be %s", rel.query(), what).
+		WithHint("PostgreSQL can with an INSTEAD OF trigger.")
 }
 
 // targets checks the keys of a body against the relation and gives the columns
@@ -94,7 +101,7 @@ func names(columns []*Column) []string {
 
 // Insert compiles an insert or an upsert.
 func Insert(relations Relations, q *query.Insert, o Options) (*Plan, error) {
-	rel, err := writable(relations, q.Into)
+	rel, err := writable(relations, q.Into, Inserting)
 	if err != nil {
 		return nil, err
 	}
@@ -259,12 +266,23 @@ func (c *compiler) conflict(w *strings.Builder, q *query.Insert, columns []*Colu
 		w.WriteString(" = EXCLUDED.")
 		quote(w, name)
 	}
+	if c.options.Bound != nil && c.options.Bound.Fresh {
+		// Views and partitioned tables do not tell by xmax which rows were there.
+		w.WriteString(" WHERE set_config('" + mergedSetting + "', (" + mergedRows + " + 1)::text, true) IS NOT NULL")
+	}
 	return nil
 }
 
+// mergedSetting counts, within a statement, the rows that an upsert has merged into
+// ones that were there; mergedRows reads it.
+const (
+	mergedSetting = "fluxbase.merged"
+	mergedRows    = "coalesce(nullif(current_setting('" + mergedSetting + "', true), ''), '0')::int8"
+)
+
 // Update compiles an update of the rows that match.
 func Update(relations Relations, q *query.Update, o Options) (*Plan, error) {
-	rel, err := writable(relations, q.Relation)
+	rel, err := writable(relations, q.Relation, Updating)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +327,7 @@ func Update(relations Relations, q *query.Update, o Options) (*Plan, error) {
 
 // Delete compiles a deletion of the rows that match.
 func Delete(relations Relations, q *query.Delete, o Options) (*Plan, error) {
-	rel, err := writable(relations, q.From)
+	rel, err := writable(relations, q.From, Deleting)
 	if err != nil {
 		return nil, err
 	}
@@ -359,6 +377,9 @@ func (c *compiler) change(w *strings.Builder, cond query.Condition, order []quer
 // window narrows a write to a page of the rows that match. The condition stays
 // outside as well: a row that was changed meanwhile is judged again.
 func (c *compiler) window(w *strings.Builder, where string, order []query.Order, page query.Page) error {
+	if c.relation.View && len(c.relation.Key) == 0 {
+		return invalid("limit and offset do not work on a write to %s, which has no key", c.relation.query())
+	}
 	if len(order) == 0 {
 		for _, name := range c.relation.Key {
 			order = append(order, query.Order{Path: query.Column(name)})

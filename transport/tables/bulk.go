@@ -10,12 +10,13 @@ import (
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
+	"fluxbase/transport/filter"
 	"fluxbase/transport/route"
 )
 
 // selection is a set of rows in a body: by conditions, by ids, or by both.
 type selection struct {
-	Filters    []documentTerm    `json:"filters"`
+	Filters    []filter.Term     `json:"filters"`
 	OrFilters  []string          `json:"orFilters"`
 	AndFilters []string          `json:"andFilters"`
 	IDs        []json.RawMessage `json:"ids"`
@@ -55,12 +56,12 @@ func (s *selection) ids() ([]string, error) {
 		var err error
 		switch id[0] {
 		case '[':
-			out[i], err = listText(id)
+			out[i], err = filter.ListText(id)
 			out[i] = strings.TrimSuffix(strings.TrimPrefix(out[i], "("), ")")
 		case '{', 'n', 't', 'f':
 			err = invalid("an id is a text, a number, or an array of them")
 		default:
-			out[i], err = plainText(id)
+			out[i], err = filter.PlainText(id)
 		}
 		if err != nil {
 			return nil, err
@@ -123,7 +124,7 @@ func bulkChange(r *route.Request, place data.Place, q *request, p *preferences) 
 		}}, nil
 	}
 	var change struct {
-		Filters    []documentTerm  `json:"filters"`
+		Filters    []filter.Term   `json:"filters"`
 		OrFilters  []string        `json:"orFilters"`
 		AndFilters []string        `json:"andFilters"`
 		Data       json.RawMessage `json:"data"`

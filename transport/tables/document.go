@@ -14,7 +14,7 @@ import (
 // too long for one.
 type document struct {
 	Select         string          `json:"select"`
-	Filters        []documentTerm  `json:"filters"`
+	Filters        []filter.Term   `json:"filters"`
 	OrFilters      []string        `json:"orFilters"`
 	AndFilters     []string        `json:"andFilters"`
 	BetweenFilters []documentRange `json:"betweenFilters"`
@@ -24,13 +24,6 @@ type document struct {
 	Count          string          `json:"count"`
 	GroupBy        []string        `json:"groupBy"`
 	Truncate       int             `json:"truncate"`
-}
-
-// documentTerm is a condition whose value is JSON.
-type documentTerm struct {
-	Column   string          `json:"column"`
-	Operator string          `json:"operator"`
-	Value    json.RawMessage `json:"value"`
 }
 
 type documentRange struct {
@@ -100,23 +93,23 @@ func (d *document) request() (*request, error) {
 func (d *document) conditions() ([]filter.Parameter, error) {
 	var out []filter.Parameter
 	for _, f := range d.Filters {
-		p, err := f.parameter()
+		p, err := f.Parameter()
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, p)
 	}
 	for _, b := range d.BetweenFilters {
-		least, err := plainText(b.Min)
+		least, err := filter.PlainText(b.Min)
 		if err != nil {
 			return nil, err
 		}
-		most, err := plainText(b.Max)
+		most, err := filter.PlainText(b.Max)
 		if err != nil {
 			return nil, err
 		}
 		if b.Negated {
-			out = append(out, filter.Parameter{Key: "or", Value: "(" + b.Column + ".lt." + quoted(least) + "," + b.Column + ".gt." + quoted(most) + ")"})
+			out = append(out, filter.Parameter{Key: "or", Value: "(" + b.Column + ".lt." + filter.Quoted(least) + "," + b.Column + ".gt." + filter.Quoted(most) + ")"})
 			continue
 		}
 		out = append(out, filter.Parameter{Key: b.Column, Value: "gte." + least}, filter.Parameter{Key: b.Column, Value: "lte." + most})
@@ -138,63 +131,10 @@ func parenthesised(conditions string) string {
 	return "(" + conditions + ")"
 }
 
-// parameter is the condition in the spelling of a query string.
-func (f *documentTerm) parameter() (filter.Parameter, error) {
-	if f.Column == "" || f.Operator == "" {
-		return filter.Parameter{}, invalid("a filter has a column and an operator")
-	}
-	operator := f.Operator[strings.LastIndexByte(f.Operator, '.')+1:]
-	value := bytes.TrimSpace(f.Value)
-	var text string
-	var err error
-	if len(value) > 0 && value[0] == '[' && operator == string(query.In) {
-		text, err = listText(value)
-	} else {
-		text, err = plainText(value)
-	}
-	return filter.Parameter{Key: f.Column, Value: f.Operator + "." + text}, err
-}
-
-// plainText is the text of a value: a string's own, otherwise the JSON.
-func plainText(value json.RawMessage) (string, error) {
-	value = bytes.TrimSpace(value)
-	if len(value) == 0 {
-		return "", invalid("a filter has no value")
-	}
-	if value[0] != '"' {
-		return string(value), nil
-	}
-	var text string
-	err := json.Unmarshal(value, &text)
-	return text, err
-}
-
-// listText is the list of an array's values: (a,"b,c").
-func listText(value json.RawMessage) (string, error) {
-	var items []json.RawMessage
-	if err := json.Unmarshal(value, &items); err != nil {
-		return "", invalid("a list of values is not understood")
-	}
-	texts := make([]string, len(items))
-	for i, item := range items {
-		text, err := plainText(item)
-		if err != nil {
-			return "", err
-		}
-		texts[i] = quoted(text)
-	}
-	return "(" + strings.Join(texts, ",") + ")", nil
-}
-
-// quoted puts a value into the quotes of the filter grammar.
-func quoted(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
-}
-
 func (o *documentOrder) term() (query.Order, error) {
 	text := o.Column
 	if o.VectorOp != "" {
-		value, err := plainText(o.VectorValue)
+		value, err := filter.PlainText(o.VectorValue)
 		if err != nil {
 			return query.Order{}, err
 		}

@@ -34,9 +34,9 @@ const columns = `p.id::text, p.namespace, p.name, p.description, p.input_schema,
 	p.disable_execution_logs, coalesce(p.schedule, ''), p.enabled, p.version, p.source, p.original_code, p.sql_query,
 	p.statement, p.edition, coalesce(p.created_by, ''), p.created_at, p.updated_at, p.revision`
 
-// scan reads the columns. A statement that another edition of the compiler has made
-// is compiled anew.
-func scan(row pgx.CollectableRow) (*Procedure, error) {
+// read reads the columns. A statement that another edition of the compiler has made
+// is compiled anew; a procedure that this edition refuses cannot be run.
+func read(row pgx.CollectableRow) (*Procedure, error) {
 	p := &Procedure{}
 	var input, output, statement []byte
 	var seconds float64
@@ -60,6 +60,12 @@ func scan(row pgx.CollectableRow) (*Procedure, error) {
 			return nil, fmt.Errorf("stored procedure %s/%s: %w", p.Namespace, p.Name, err)
 		}
 	}
+	if edition != compilerEdition {
+		if p.Statement, err = compileStatement(p.Query, p.rules()); err == nil {
+			err = p.declare()
+		}
+		p.Enabled = p.Enabled && err == nil
+	}
 	return p, nil
 }
 
@@ -71,7 +77,7 @@ func (s *Store) query(ctx context.Context, rest string, args ...any) (found []*P
 		if err != nil {
 			return db.Fault(err)
 		}
-		found, err = pgx.CollectRows(rows, scan)
+		found, err = pgx.CollectRows(rows, read)
 		return db.Fault(err)
 	})
 	return found, err

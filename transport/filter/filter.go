@@ -146,7 +146,11 @@ func ParseExpression(path query.Path, text string) (query.Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return head.build(path, text[s.pos:])
+	c, err := head.build(path, text[s.pos:])
+	if err != nil {
+		return nil, within(err, text[:s.pos])
+	}
+	return c, nil
 }
 
 // expression is an operator with what stands before its value.
@@ -175,14 +179,13 @@ func (s *scanner) operator(path query.Path) (expression, error) {
 	}
 	family := e.op.Family()
 	if family == query.FamilyUnknown {
-		return e, invalid("%q is not a condition on %s", s.text[start:], path).
-			WithHint("A condition is written " + path.String() + "=eq.value or " + path.String() + ".eq=value.")
+		return e, s.unknownOperator(start, path)
 	}
 	if !s.end() && s.peek() == '(' && family != query.FamilyList {
 		s.pos++
 		end := strings.IndexByte(s.text[s.pos:], ')')
 		if end < 0 {
-			return e, invalid("the modifier of %s is not closed", name)
+			return e, s.failAt(len(s.text), "", []string{anOperator}, "the modifier of %s is not closed", name)
 		}
 		modifier := s.text[s.pos : s.pos+end]
 		s.pos += end + 1
@@ -194,17 +197,53 @@ func (s *scanner) operator(path query.Path) (expression, error) {
 		case modifier == "all" && e.op.Quantifiable():
 			e.quantifier = query.QuantifyAll
 		default:
-			return e, invalid("%s takes no modifier %q", name, modifier)
+			at := s.pos - end - 1
+			if !e.op.Quantifiable() && family != query.FamilySearch {
+				at--
+			}
+			return e, s.failAt(at, "", []string{anOperator}, "%s takes no modifier %q", name, modifier)
 		}
 	}
 	if s.end() || s.peek() != '.' {
-		return e, invalid("%s on %s has no value", name, path).WithHint("Put a dot between operator and value.")
+		return e, s.fail([]string{anOperator}, "%s on %s has no value", name, path).WithHint("Put a dot between operator and value.")
 	}
 	s.pos++
 	return e, nil
 }
 
-// build makes the condition from the text of its value.
+// unknownOperator says that no operator stands at start, where the scanner has read
+// the name of one.
+func (s *scanner) unknownOperator(start int, path query.Path) error {
+	at, word, expecting := start, "not", []string{`"not"`, anOperator}
+	if strings.HasSuffix(s.text[:start], "not.") {
+		word, expecting = "", expecting[1:]
+	}
+	for n := s.pos - start; n > 0; n-- { // an operator with something behind it?
+		if query.Operator(s.text[start:start+n]).Family() != query.FamilyUnknown {
+			at, word, expecting = start+n, "", []string{anOperator}
+			break
+		}
+	}
+	return s.failAt(at, word, expecting, "%q is not a condition on %s", s.text[start:], path).
+		WithHint("A condition is written " + path.String() + "=eq.value or " + path.String() + ".eq=value.")
+}
+
+// notIs says that a value is none that is takes.
+func notIs(value string) error {
+	at, lower := 0, strings.ToLower(value)
+	for _, word := range [...]string{"null", "not_null", "true", "false", "unknown"} {
+		n := 0
+		for n < len(word) && n < len(lower) && word[n] == lower[n] {
+			n++
+		}
+		at = max(at, n)
+	}
+	s := scanner{text: value}
+	return s.failAt(min(at, len(value)), "", []string{"isVal: (null, not_null, true, false, unknown)"}, "is takes null, not_null, true, false or unknown, not %q", value)
+}
+
+// build makes the condition from the text of its value. The places of its faults are
+// those in the value.
 func (e expression) build(path query.Path, value string) (query.Condition, error) {
 	c := &query.Compare{Path: path, Op: e.op, Quantifier: e.quantifier, Language: e.language, Value: value}
 	switch {
@@ -225,7 +264,7 @@ func (e expression) build(path query.Path, value string) (query.Condition, error
 		case "null", "not_null", "true", "false", "unknown":
 			c.Value = v
 		default:
-			return nil, invalid("is takes null, not_null, true, false or unknown, not %q", value)
+			return nil, notIs(value)
 		}
 	}
 	if e.op.Family() == query.FamilyPattern && (e.op == query.Like || e.op == query.ILike) {

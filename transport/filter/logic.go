@@ -10,7 +10,7 @@ import (
 // The key is the parameter's name.
 func ParseLogic(key, value string) (query.Condition, error) {
 	s := scanner{text: value}
-	negate := false
+	negate, whole := false, key
 	for {
 		rest, cut := strings.CutPrefix(key, "not.")
 		if !cut {
@@ -24,11 +24,11 @@ func ParseLogic(key, value string) (query.Condition, error) {
 	s.space()
 	c, err := s.group(key, 1)
 	if err != nil {
-		return nil, err
+		return nil, within(err, whole)
 	}
 	s.space()
 	if !s.end() {
-		return nil, invalid("unexpected %q behind a logic tree", s.text[s.pos:])
+		return nil, within(s.fail([]string{theEnd}, "unexpected %q behind a logic tree", s.text[s.pos:]), whole)
 	}
 	if negate {
 		return query.Not{Condition: c}, nil
@@ -59,7 +59,7 @@ func (s *scanner) group(kind string, depth int) (query.Condition, error) {
 		return nil, invalid("a logic tree is nested deeper than %d levels", maxDepth)
 	}
 	if !s.skip("(") {
-		return nil, invalid("%s takes conditions in parentheses", kind).WithHint("For example or=(a.eq.1,b.gt.2).")
+		return nil, s.fail([]string{`"("`}, "%s takes conditions in parentheses", kind).WithHint("For example or=(a.eq.1,b.gt.2).")
 	}
 	var terms []query.Condition
 	for {
@@ -77,9 +77,9 @@ func (s *scanner) group(kind string, depth int) (query.Condition, error) {
 			break
 		}
 		if s.end() {
-			return nil, invalid("a group of conditions is not closed in %q", s.text)
+			return nil, s.fail([]string{`","`, `")"`}, "a group of conditions is not closed in %q", s.text)
 		}
-		return nil, invalid("unexpected %q in a group of conditions", s.text[s.pos:])
+		return nil, s.fail([]string{`","`, `")"`}, "unexpected %q in a group of conditions", s.text[s.pos:])
 	}
 	if kind == "or" {
 		return query.Or(terms), nil
@@ -108,20 +108,28 @@ func (s *scanner) term(depth int) (query.Condition, error) {
 		break // a column whose name begins so
 	}
 	s.pos = start
+	if !s.startsName() {
+		return nil, s.fail([]string{aName, "negation operator (not)", "logic operator (and, or)"}, "a condition is missing before %q", s.text[start:])
+	}
 	path, err := s.path()
 	if err != nil {
 		return nil, err
 	}
 	if !s.skip(".") {
-		return nil, invalid("%s in a group has no operator", path).WithHint("Write conditions in a group as column.operator.value.")
+		return nil, s.fail(append(afterName[:len(afterName):len(afterName)], aDot), "%s in a group has no operator", path).WithHint("Write conditions in a group as column.operator.value.")
 	}
 	e, err := s.operator(path)
 	if err != nil {
 		return nil, err
 	}
+	at := s.pos
 	value, err := s.value()
 	if err != nil {
 		return nil, err
 	}
-	return e.build(path, value)
+	c, err := e.build(path, value)
+	if err != nil {
+		return nil, within(err, s.text[:at])
+	}
+	return c, nil
 }

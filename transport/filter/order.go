@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"fluxbase/persistence/query"
@@ -22,7 +24,7 @@ func ParseOrder(text string) ([]query.Order, error) {
 			return terms, nil
 		}
 		if !s.skip(",") {
-			return nil, invalid("unexpected %q in the order", s.text[s.pos:])
+			return nil, s.afterOrder(&term)
 		}
 	}
 }
@@ -33,13 +35,13 @@ func (s *scanner) orderTerm() (query.Order, error) {
 	if err != nil {
 		return term, err
 	}
-	if len(path.Steps) == 0 && s.skip("(") {
+	if opened := s.pos; len(path.Steps) == 0 && s.skip("(") {
 		term.Embed = path.Column
 		if path, err = s.path(); err != nil {
 			return term, err
 		}
 		if !s.skip(")") {
-			return term, invalid("the column of %q is not closed in the order", term.Embed)
+			return term, s.failAt(opened, "", append(afterName[:len(afterName):len(afterName)], aDot, `","`, theEnd), "the column of %q is not closed in the order", term.Embed)
 		}
 	}
 	term.Path = path
@@ -66,9 +68,50 @@ func (s *scanner) orderTerm() (query.Order, error) {
 			}
 			term.Distance = &query.Distance{Op: query.Operator(word), Vector: "[" + s.text[from+1:s.pos-1] + "]"}
 		default:
-			return term, invalid("%q is no direction of the order by %s", s.text[start:], path).
-				WithHint("Use asc, desc, nullsfirst and nullslast.")
+			return term, s.notDirection(start, direction, nulls, path)
 		}
 	}
 	return term, nil
+}
+
+var (
+	directions = []string{"asc", "desc"}
+	placesNull = []string{"nullsfirst", "nullslast"}
+)
+
+// notDirection says that what begins at start is no direction. direction and nulls
+// tell what was read before.
+func (s *scanner) notDirection(start int, direction, nulls bool, path query.Path) error {
+	words := placesNull
+	if !direction {
+		words = slices.Concat(directions, placesNull)
+	}
+	at, tried, expecting := start, words[0], make([]string, len(words))
+	for i, word := range words {
+		expecting[i] = strconv.Quote(word)
+	}
+	switch {
+	case nulls:
+		at, tried, expecting = start-1, "", []string{`","`, theEnd}
+	default:
+		for i, word := range words { // a direction with something behind it?
+			if strings.HasPrefix(s.text[start:], word) {
+				at, tried, expecting = start+len(word), "", []string{`","`, theEnd}
+				if !direction && i < len(directions) {
+					expecting = []string{aDot, `","`, theEnd}
+				}
+			}
+		}
+	}
+	return s.failAt(at, tried, expecting, "%q is no direction of the order by %s", s.text[start:], path).
+		WithHint("Use asc, desc, nullsfirst and nullslast.")
+}
+
+// afterOrder says that what follows a term is not understood.
+func (s *scanner) afterOrder(term *query.Order) error {
+	expecting := []string{`","`, theEnd}
+	if term.Nulls == query.NullsDefault {
+		expecting = append(afterName[:len(afterName):len(afterName)], aDot, `","`, theEnd)
+	}
+	return s.fail(expecting, "unexpected %q in the order", s.text[s.pos:])
 }

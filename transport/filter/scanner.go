@@ -63,7 +63,11 @@ func (s *scanner) quoted() (string, error) {
 			s.pos++
 		}
 	}
-	return "", invalid("the quote in %q is not closed", s.text[start:])
+	return "", s.openQuote(start)
+}
+
+func (s *scanner) openQuote(start int) error {
+	return s.failAt(len(s.text), "", []string{`"\\"`, `"\""`}, "the quote in %q is not closed", s.text[start:])
 }
 
 // unescaped reads the rest of a quoted text that holds backslashes.
@@ -77,7 +81,7 @@ func (s *scanner) unescaped(start int) (string, error) {
 			return b.String(), nil
 		case '\\':
 			if s.end() {
-				return "", invalid("the quote in %q is not closed", s.text[start:])
+				return "", s.openQuote(start)
 			}
 			b.WriteByte(s.peek())
 			s.pos++
@@ -85,7 +89,7 @@ func (s *scanner) unescaped(start int) (string, error) {
 			b.WriteByte(c)
 		}
 	}
-	return "", invalid("the quote in %q is not closed", s.text[start:])
+	return "", s.openQuote(start)
 }
 
 // name reads an identifier: quoted, or everything up to a character that the
@@ -93,7 +97,7 @@ func (s *scanner) unescaped(start int) (string, error) {
 func (s *scanner) name() (string, error) {
 	s.space()
 	if s.end() {
-		return "", invalid("a name is missing at the end of %q", s.text)
+		return "", s.fail([]string{aName}, "a name is missing at the end of %q", s.text)
 	}
 	if s.peek() == '"' {
 		name, err := s.quoted()
@@ -104,12 +108,12 @@ func (s *scanner) name() (string, error) {
 		return name, err
 	}
 	start := s.pos
-	for !s.end() && !strings.ContainsRune(`.,:()"*!=&<>{}[]`, rune(s.peek())) && !s.at("->") {
+	for !s.end() && !strings.ContainsRune(endOfName, rune(s.peek())) && !s.at("->") {
 		s.pos++
 	}
 	name := strings.TrimSpace(s.text[start:s.pos])
 	if name == "" {
-		return "", invalid("a name is missing before %q", s.text[start:])
+		return "", s.failAt(start, "", []string{aName}, "a name is missing before %q", s.text[start:])
 	}
 	if !utf8.ValidString(name) || strings.IndexByte(name, 0) >= 0 {
 		return "", invalid("%q is not a name", name)
@@ -149,7 +153,7 @@ func ParsePath(text string) (query.Path, error) {
 	s := scanner{text: text}
 	p, err := s.path()
 	if err == nil && !s.end() {
-		err = invalid("unexpected %q in %q", s.text[s.pos:], text)
+		err = s.fail(append(afterName[:len(afterName):len(afterName)], aDot, theEnd), "unexpected %q in %q", s.text[s.pos:], text)
 	}
 	return p, err
 }
@@ -168,7 +172,7 @@ func ParseNames(text string) ([]string, error) {
 			return names, nil
 		}
 		if !s.skip(",") {
-			return nil, invalid("unexpected %q in %q", s.text[s.pos:], text)
+			return nil, s.fail([]string{"letter", "digit", `"-"`, `","`, theEnd}, "unexpected %q in %q", s.text[s.pos:], text)
 		}
 	}
 }

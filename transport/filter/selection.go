@@ -20,9 +20,19 @@ func ParseSelect(text string) (query.Projection, error) {
 		return nil, err
 	}
 	if !s.end() {
-		return nil, invalid("unexpected %q in select", s.text[s.pos:])
+		return nil, s.fail(afterColumn(theEnd), "unexpected %q in select", s.text[s.pos:])
 	}
 	return items, nil
+}
+
+// afterColumn is what can follow a column, and end where that is possible: the
+// outermost list ends with the text, others with a parenthesis.
+func afterColumn(end string) []string {
+	out := append(afterName[:len(afterName):len(afterName)], `"::"`, `"."`)
+	if end == "" {
+		return append(out, `","`, `")"`)
+	}
+	return append(out, `")"`, `","`, end)
 }
 
 // selection reads items up to the end or to a closing parenthesis.
@@ -56,6 +66,9 @@ func (s *scanner) item(depth int) (query.Item, error) {
 	if s.skip("*") {
 		return query.Star{}, nil
 	}
+	if !s.startsName() {
+		return nil, s.fail([]string{`"..."`, aName, `"*"`, `"count()"`}, "a column is missing before %q in select", s.text[s.pos:])
+	}
 	path, err := s.path()
 	if err != nil {
 		return nil, err
@@ -78,15 +91,23 @@ func (s *scanner) item(depth int) (query.Item, error) {
 		return nil, err
 	}
 	if s.skip(".") { // column.sum()
+		start := s.pos
+		expecting := []string{`"sum"`, `"avg"`, `"count"`, `"max"`, `"min"`}
+		if !s.startsName() {
+			return nil, s.fail(expecting, "an aggregate of %s is missing", path)
+		}
 		function, err := s.name()
 		if err != nil {
 			return nil, err
 		}
-		if !aggregates[function] || !s.skip("(") {
-			return nil, invalid("%q is not an aggregate of %s", function, path)
+		if !aggregates[function] {
+			return nil, s.failAt(start, "sum", expecting, "%q is not an aggregate of %s", function, path)
+		}
+		if !s.skip("(") {
+			return nil, s.fail([]string{`"()"`}, "%s of %s has no parentheses", function, path)
 		}
 		if s.space(); !s.skip(")") {
-			return nil, invalid("%s of %s takes nothing in its parentheses", function, path)
+			return nil, s.fail([]string{`")"`}, "%s of %s takes nothing in its parentheses", function, path)
 		}
 		if alias == "" {
 			alias = function // PostgREST's spelling has PostgREST's name
@@ -108,7 +129,7 @@ func (s *scanner) cast() (string, error) {
 	}
 	name := strings.TrimSpace(s.text[start:s.pos])
 	if name == "" {
-		return "", invalid("a type is missing after :: in select")
+		return "", s.fail([]string{"letter", "digit"}, "a type is missing after :: in select")
 	}
 	if s.skip("[]") {
 		name += "[]"
@@ -136,7 +157,7 @@ func (s *scanner) call(function, alias string, depth int) (query.Item, error) {
 	}
 	s.space()
 	if !s.skip(")") {
-		return nil, invalid("%s is not closed in select", function)
+		return nil, s.fail([]string{`")"`}, "%s is not closed in select", function)
 	}
 	return s.aggregate(a)
 }
@@ -151,6 +172,7 @@ func (s *scanner) aggregate(a *query.Aggregate) (query.Item, error) {
 // embed reads !hint, !inner and !left and the parenthesised select list.
 func (s *scanner) embed(e *query.Embed, depth int) (query.Item, error) {
 	e.Page = query.Page{Limit: query.NoLimit}
+	start := s.pos
 	for s.skip("!") {
 		word, err := s.name()
 		if err != nil {
@@ -168,7 +190,7 @@ func (s *scanner) embed(e *query.Embed, depth int) (query.Item, error) {
 		}
 	}
 	if !s.skip("(") {
-		return nil, invalid("%s has no columns in select", e.Name)
+		return nil, s.failAt(start, "", afterColumn(theEnd), "%s has no columns in select", e.Name)
 	}
 	s.space()
 	if s.skip(")") {
@@ -180,7 +202,11 @@ func (s *scanner) embed(e *query.Embed, depth int) (query.Item, error) {
 		return nil, err
 	}
 	if !s.skip(")") {
-		return nil, invalid("%s is not closed in select", e.Name)
+		end := theEnd
+		if s.end() {
+			end = ""
+		}
+		return nil, s.fail(afterColumn(end), "%s is not closed in select", e.Name)
 	}
 	e.Fields = fields
 	return e, nil

@@ -8,7 +8,11 @@ import "strings"
 func list(text string) ([]string, error) {
 	inner := strings.TrimSpace(text)
 	if len(inner) < 2 || inner[0] != '(' || inner[len(inner)-1] != ')' {
-		return nil, invalid("%q is not a list of values", text).WithHint("Write a list as (a,b,c).")
+		s := scanner{text: text}
+		if s.space(); s.skip("(") {
+			return nil, s.failAt(len(text), "", []string{`","`, `")"`}, "%q is not a list of values", text).WithHint("Write a list as (a,b,c).")
+		}
+		return nil, s.fail([]string{`"("`}, "%q is not a list of values", text).WithHint("Write a list as (a,b,c).")
 	}
 	return items(inner[1:len(inner)-1], text)
 }

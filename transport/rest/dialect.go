@@ -3,7 +3,6 @@ package rest
 import (
 	"strings"
 
-	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/transport/filter"
 )
@@ -35,30 +34,49 @@ func parse(raw string, keep func(filter.Parameter) bool) (*request, []filter.Par
 		return nil, nil, parseFault("failed to parse the query string", err)
 	}
 	r := &request{page: query.Page{Limit: query.NoLimit}}
-	seen := map[string]bool{}
 	var rest, arguments []filter.Parameter
 	for _, p := range params {
 		switch {
 		case keep != nil && keep(p):
 			arguments = append(arguments, p)
-			continue
-		case credentials[p.Key]:
-			continue
+		case !credentials[p.Key]:
+			rest = append(rest, p)
 		}
+	}
+	rest = once(rest)
+	conditions := rest[:0]
+	for _, p := range rest {
 		word, err := r.word(p)
 		if err != nil {
 			return nil, nil, err
 		}
 		if !word {
-			rest = append(rest, p)
+			conditions = append(conditions, p)
+		}
+	}
+	return r, arguments, r.conditions(conditions)
+}
+
+// once drops words that are given again. As PostgREST has it, the last limit and
+// offset count, and the first of all else; conditions all do.
+func once(params []filter.Parameter) []filter.Parameter {
+	at := make(map[string]int, len(params))
+	out := make([]filter.Parameter, 0, len(params))
+	for _, p := range params {
+		name := p.Key[strings.LastIndexByte(p.Key, '.')+1:]
+		ofEmbeds := name == "limit" || name == "offset" || name == "order"
+		if !ofEmbeds && p.Key != "select" && p.Key != "columns" && p.Key != "on_conflict" {
+			out = append(out, p)
 			continue
 		}
-		if seen[p.Key] {
-			return nil, nil, parseFault("failed to parse "+p.Key+" ("+p.Value+")", fault.New(fault.InvalidQuery, p.Key+" is given twice"))
+		if first, given := at[p.Key]; !given {
+			at[p.Key] = len(out)
+			out = append(out, p)
+		} else if name == "limit" || name == "offset" {
+			out[first] = p
 		}
-		seen[p.Key] = true
 	}
-	return r, arguments, r.conditions(rest, seen)
+	return out
 }
 
 // word reads a parameter that is no condition.
@@ -88,6 +106,7 @@ func (r *request) word(p filter.Parameter) (known bool, err error) {
 		what = "columns parameter"
 		r.columns, err = filter.ParseNames(p.Value)
 	case "on_conflict":
+		what = "on_conflict parameter"
 		r.conflict, err = filter.ParseNames(p.Value)
 	default:
 		return false, nil
@@ -99,8 +118,8 @@ func (r *request) word(p filter.Parameter) (known bool, err error) {
 }
 
 // conditions reads what is left: filters, logic trees, and what speaks of embeds.
-func (r *request) conditions(all []filter.Parameter, seen map[string]bool) error {
-	embeds := filter.Embeds(r.fields)
+func (r *request) conditions(all []filter.Parameter) error {
+	embeds, seen := filter.Embeds(r.fields), map[string]bool{}
 	var where []query.Condition
 	for _, p := range all {
 		head, _, dotted := filter.Head(p.Key)
@@ -109,7 +128,11 @@ func (r *request) conditions(all []filter.Parameter, seen map[string]bool) error
 				return notEmbedded(head)
 			}
 			if err := filter.Embedded(embeds, seen, p, condition); err != nil {
-				return asParseFault("failed to parse filter ("+p.Value+")", err)
+				what := "filter"
+				if strings.HasSuffix(p.Key, ".order") {
+					what = "order"
+				}
+				return asParseFault("failed to parse "+what+" ("+p.Value+")", err)
 			}
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
+	"fluxbase/transport/filter"
 	"fluxbase/transport/route"
 )
 
@@ -47,7 +48,12 @@ func text(s string) any {
 
 // parseFault says which text was not understood, and in details why.
 func parseFault(what string, why error) error {
-	return refuse(400, "PGRST100", strconv.Quote(what)+" (line 1, column 1)").withDetails(fault.From(why).Message)
+	f := fault.From(why)
+	place := filter.Syntax{Column: 1, Reason: strings.TrimPrefix(f.Message, "Invalid query parameters: ")}
+	if known, ok := f.Details.(*filter.Syntax); ok {
+		place = *known
+	}
+	return refuse(400, "PGRST100", `"`+what+`" (line 1, column `+strconv.Itoa(place.Column)+")").withDetails(place.Reason)
 }
 
 // asParseFault is parseFault for errors that have no PostgREST form yet.

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"fluxbase/persistence/query"
 )
@@ -158,10 +159,15 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 }
 
 // finish completes a plan with its text and parameters.
-func (c *compiler) finish(plan *Plan, text string) (*Plan, error) {
+func (c *compiler) finish(plan *Plan, sql string) (*Plan, error) {
 	if len(c.args) > maxArgs {
 		return nil, invalid("the query has more than %d values", maxArgs)
 	}
-	plan.SQL, plan.Args, plan.MaxBytes, plan.nearest = text, c.args, c.options.MaxBytes, c.nearest
+	// Names that a client makes up end in the text, and PostgreSQL reads it up to the
+	// first NUL.
+	if strings.IndexByte(sql, 0) >= 0 || !utf8.ValidString(sql) {
+		return nil, invalid("a name is not valid UTF-8 text")
+	}
+	plan.SQL, plan.Args, plan.MaxBytes, plan.nearest = sql, c.args, c.options.MaxBytes, c.nearest
 	return plan, nil
 }

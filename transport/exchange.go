@@ -234,6 +234,9 @@ func (x *exchange) finish() {
 	size := 0
 	write := x.door.Streamed()
 	streams := x.err == nil && write != nil
+	if streams && fast.IsHead() { // nobody reads what would be written
+		streams, fast.Response.SkipBody = false, true
+	}
 	if !streams && !fast.Hijacked() {
 		size = len(fast.Response.Body())
 		if !s.o.DisableCompression {

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -168,6 +169,34 @@ func TestHangUpUndoesWhatRuns(t *testing.T) {
 	}
 	if got := n.text(t, `SELECT string_agg(b::text, ' ') FROM beds b`); got != "(1,1)" {
 		t.Errorf("beds holds %s", got)
+	}
+}
+
+// HEAD of what is streamed has the header of a GET, and the connection goes on.
+func TestHeadOfAStream(t *testing.T) {
+	t.Parallel()
+	n := startTables(t, capsDDL)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(n.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for _, format := range []string{"csv", "json", "csv"} {
+		fmt.Fprintf(conn, "HEAD /api/v1/tables/shelves/export?format=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", format, n.ServiceKey)
+		resp, err := http.ReadResponse(answers, &http.Request{Method: "HEAD"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != 200 || resp.Close || !strings.Contains(resp.Header.Get("Content-Type"), format) || resp.ContentLength >= 0 {
+			t.Errorf("%d, %d bytes, %v", resp.StatusCode, resp.ContentLength, resp.Header)
+		}
+	}
+	busy := `SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%shelves%' AND state <> 'idle' AND pid <> pg_backend_pid()`
+	for end := time.Now().Add(10 * time.Second); n.text(t, busy) != "0"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("an export goes on without anybody to read it")
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package data
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"fluxbase/persistence/caller"
@@ -31,6 +32,8 @@ type Worker struct {
 	schema   *sql.Schema
 	limits   Limits
 	judge    *judge
+	// whole lets PostgreSQL make the JSON of whole rows; see sql.Options.
+	whole bool
 }
 
 // NewWorker makes a worker over a tenant's database and its catalogue.
@@ -44,6 +47,12 @@ func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
 func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 	seen := w.catalog.Current()
 	reply, err := w.handle(ctx, msg)
+	if errors.Is(err, db.ErrColumns) {
+		// The catalogue does not know the newest schema yet. PostgreSQL does.
+		late := *w
+		late.whole = true
+		reply, err = late.handle(ctx, msg)
+	}
 	switch fault.CodeOf(err) {
 	case fault.TableNotFound, fault.UnknownColumn, fault.RelationshipNotFound, fault.FunctionNotFound:
 		if changed, failed := w.catalog.Refresh(ctx, seen); failed != nil || !changed {
@@ -228,7 +237,7 @@ func locate(relations sql.Relations, r query.Relation, id string) (query.Conditi
 
 // options are the limits of the statements.
 func (w *Worker) options() sql.Options {
-	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize, MaxBytes: w.limits.MaxAnswerBytes}
+	return sql.Options{EstimateAbove: w.limits.MaxPageSize, MaxEmbedded: w.limits.MaxPageSize, MaxBytes: w.limits.MaxAnswerBytes, Columns: !w.whole}
 }
 
 // writeOptions are the limits of a write, which keeps its answer if it has a key.

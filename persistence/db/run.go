@@ -19,6 +19,10 @@ import (
 type Statement struct {
 	SQL  string
 	Args []any
+	// Columns, when not nil, are what the statement must return: with others it is not
+	// run, nor is any of the transaction, and the error is ErrColumns. Their values come
+	// as the texts of their types' output functions, those of a uuid as its 16 bytes.
+	Columns []Column
 	// Read takes the rows; nil means that they do not matter. It is called when
 	// the statement succeeded so far, on the goroutine of the caller, and must
 	// neither keep rows nor use the Database. rows.CommandTag is known once Next
@@ -99,7 +103,7 @@ func (t *transaction) run(ctx context.Context, s *session, generation uint64) er
 		}
 	}
 	if err := t.encode(s, refused); err != nil {
-		if t.stale && errors.Is(err, errEncoding) {
+		if t.stale && unfit(err) {
 			return errors.Join(err, s.forget(ctx))
 		}
 		return err
@@ -140,8 +144,8 @@ func (t *transaction) missing(s *session, missing []statementKey) []statementKey
 // encode builds the parameters of all statements, before anything is sent: half
 // a transaction could not be taken back.
 func (t *transaction) encode(s *session, refused map[statementKey]error) error {
-	for len(s.builders) < len(t.statements) {
-		s.builders = append(s.builders, pgx.ExtendedQueryBuilder{})
+	for len(s.bound) < len(t.statements) {
+		s.bound = append(s.bound, bound{})
 	}
 	for i := range t.statements {
 		if t.prepared[i] == nil {
@@ -150,8 +154,8 @@ func (t *transaction) encode(s *session, refused map[statementKey]error) error {
 				return refused[key]
 			}
 		}
-		if err := s.builders[i].Build(s.conn.TypeMap(), t.prepared[i].description, t.statements[i].Args); err != nil {
-			return fmt.Errorf("%w: %w", errEncoding, err)
+		if err := s.bound[i].bind(s.conn.TypeMap(), t.prepared[i].description, &t.statements[i]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -196,8 +200,8 @@ func (t *transaction) send(s *session, pipeline *pgconn.Pipeline, described bool
 		query(s.preamble[readOnlyName], nil, nil, nil)
 	}
 	for i := range t.statements {
-		b := &s.builders[i]
-		query(t.prepared[i].description, b.ParamValues, b.ParamFormats, b.ResultFormats)
+		b := &s.bound[i]
+		query(t.prepared[i].description, b.values, b.formats, b.results)
 	}
 }
 
@@ -250,7 +254,7 @@ func (t *transaction) receive(s *session, pipeline *pgconn.Pipeline) error {
 func (t *transaction) repeatable(err error) bool {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		return t.stale && errors.Is(err, errEncoding) || t.readOnly && lostConnection(err)
+		return t.stale && unfit(err) || t.readOnly && lostConnection(err)
 	}
 	switch pg.Code {
 	case "40001", "40P01":
@@ -260,6 +264,9 @@ func (t *transaction) repeatable(err error) bool {
 	}
 	return deallocated(err) || t.stale && outdated(err)
 }
+
+// unfit tells whether a statement's description does not fit what it is used for.
+func unfit(err error) bool { return errors.Is(err, errEncoding) || errors.Is(err, ErrColumns) }
 
 // deallocated tells whether a statement was not found that we had prepared.
 func deallocated(err error) bool {

@@ -51,7 +51,7 @@ type session struct {
 	generation uint64                         // Database.schema when they were prepared
 	run        uint64                         // numbers the uses, for eviction
 	named      uint64                         // numbers the names
-	builders   []pgx.ExtendedQueryBuilder
+	bound      []bound                        // the parameters of a run's statements
 }
 
 type statementKey struct {

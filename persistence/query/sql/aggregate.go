@@ -42,7 +42,7 @@ func (c *compiler) addAggregate(p *projection, a *query.Aggregate) error {
 	}
 	if a.Of != nil {
 		var w strings.Builder
-		if err := c.field(&w, a.Of, 0); err != nil {
+		if _, err := c.field(&w, a.Of, 0); err != nil {
 			return err
 		}
 		o.text = w.String()

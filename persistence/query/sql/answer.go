@@ -25,7 +25,9 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 	outer.WriteString(" RETURNING ")
 	if !r.Rows {
 		outer.WriteString(o.Form.empty())
-	} else if err := c.answer(plan, &outer, r); err != nil {
+	} else if p, err := c.answerColumns(plan, r); err != nil {
+		return nil, err
+	} else if err := c.answer(&outer, p); err != nil {
 		return nil, err
 	}
 	outer.WriteString(" AS item")
@@ -98,26 +100,48 @@ func (c *compiler) returning(plan *Plan, w *strings.Builder, r query.Returning) 
 		return nil
 	}
 	w.WriteString(" RETURNING ")
-	return c.answer(plan, w, r)
+	p, err := c.answerColumns(plan, r)
+	if err != nil {
+		return err
+	}
+	if p.joins.Len() == 0 && !c.requires() {
+		plan.row = c.shape(p)
+	}
+	switch {
+	case plan.row == nil:
+		return c.answer(w, p)
+	case p.star == "":
+		plan.row.write(w, func(i int) { w.WriteString(p.outputs[i].text) })
+	case plan.row.plain():
+		w.WriteString(p.star)
+	default:
+		plan.row.write(w, func(i int) { c.column(w, c.relation.Columns[i].Name) })
+	}
+	return nil
+}
+
+// answerColumns are the columns that a write answers with.
+func (c *compiler) answerColumns(plan *Plan, r query.Returning) (*projection, error) {
+	if r.Truncate < 0 {
+		return nil, invalid("truncate cannot be negative")
+	}
+	p, err := c.project(r.Fields, nil, r.Truncate)
+	if err != nil {
+		return nil, err
+	}
+	if p.grouped {
+		return nil, invalid("the rows of a write cannot be aggregated")
+	}
+	plan.Labels, plan.Form = p.labels(c), c.options.Form
+	return p, nil
 }
 
 // answer writes the JSON of a written row. It is NULL for a row that lacks the
 // rows which an inner embed wants: the row is written, but not shown.
-func (c *compiler) answer(plan *Plan, w *strings.Builder, r query.Returning) error {
-	if r.Truncate < 0 {
-		return invalid("truncate cannot be negative")
-	}
-	p, err := c.project(r.Fields, nil, r.Truncate)
-	if err != nil {
-		return err
-	}
-	plan.Labels, plan.Form = p.labels(c), c.options.Form
+func (c *compiler) answer(w *strings.Builder, p *projection) error {
 	if p.star != "" {
 		c.options.Form.write(w, p.star)
 		return nil
-	}
-	if p.grouped {
-		return invalid("the rows of a write cannot be aggregated")
 	}
 	w.WriteString("(SELECT ")
 	c.options.Form.write(w, "item.*")

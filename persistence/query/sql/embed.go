@@ -176,6 +176,11 @@ func (c *compiler) required(w *strings.Builder, joint string) error {
 	return nil
 }
 
+// requires tells whether there are such embeds.
+func (c *compiler) requires() bool {
+	return slices.ContainsFunc(c.embeds, func(e *embedding) bool { return e.Inner })
+}
+
 // rows writes the SELECT of the embedded rows: the projection, in order, the page.
 func (e *embedding) rows(w *strings.Builder, truncate int) (*projection, error) {
 	c := e.inner

@@ -35,6 +35,8 @@ type output struct {
 	cast     string
 	// path is the place of a plain field, by which a grouped result is ordered.
 	path *query.Path
+	// of is the column's type where it is known.
+	of Type
 }
 
 // write writes the column without its label.
@@ -217,24 +219,25 @@ func (c *compiler) addField(p *projection, f *query.Field, truncate int) error {
 		o.path = &f.Path
 	}
 	var w strings.Builder
-	if err := c.field(&w, f, truncate); err != nil {
+	var err error
+	if o.of, err = c.field(&w, f, truncate); err != nil {
 		return err
 	}
 	o.text = w.String()
 	return p.add(o)
 }
 
-// field writes one column of the result without its label.
-func (c *compiler) field(w *strings.Builder, f *query.Field, truncate int) error {
+// field writes one column of the result without its label and gives its type.
+func (c *compiler) field(w *strings.Builder, f *query.Field, truncate int) (Type, error) {
 	var place strings.Builder
 	t, err := c.place(&place, f.Path)
 	if err != nil {
-		return err
+		return t, err
 	}
 	if f.Cast != "" {
 		target, err := castType(f.Cast)
 		if err != nil {
-			return err
+			return t, err
 		}
 		place.WriteString("::")
 		target.write(&place)
@@ -242,7 +245,7 @@ func (c *compiler) field(w *strings.Builder, f *query.Field, truncate int) error
 	}
 	if truncate <= 0 || t.Kind != KindText || len(f.Path.Steps) > 0 {
 		w.WriteString(place.String())
-		return nil
+		return t, nil
 	}
 	expression := place.String()
 	w.WriteString("CASE WHEN char_length(" + expression + ") > ")
@@ -250,7 +253,7 @@ func (c *compiler) field(w *strings.Builder, f *query.Field, truncate int) error
 	w.WriteString("::int4 THEN left(" + expression + ", ")
 	c.arg(w, int32(truncate))
 	w.WriteString("::int4) || '... (' || char_length(" + expression + ") || ' chars)' ELSE " + expression + "::text END")
-	return nil
+	return textual, nil
 }
 
 // castNames are the types that a client may convert to, under the names that

@@ -17,6 +17,10 @@ type Options struct {
 	MaxEmbedded int64
 	// Form is how rows are given.
 	Form Form
+	// Columns lets PostgreSQL give the columns of a row, of which the server makes the
+	// JSON: the same bytes for less. Where it is not set, and where the answer is kept
+	// or joined in the database, PostgreSQL makes it.
+	Columns bool
 	// Keep, when not nil, is the scope of the idempotency key under which a write
 	// keeps its answer; see persistence/idempotency.
 	Keep []byte
@@ -124,7 +128,7 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	var w strings.Builder
 	w.Grow(128 + page.Len() + counted.Len())
 	w.WriteString(with)
-	plan := &Plan{Rows: true, Labels: p.labels(c), Form: o.Form}
+	plan := &Plan{Rows: true, Labels: p.labels(c), Form: o.Form, row: c.shape(p)}
 	threshold := o.EstimateAbove
 	if threshold <= 0 {
 		threshold = 1000
@@ -132,12 +136,16 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	switch q.Count {
 	case query.CountExact:
 		plan.Counted = true
-		w.WriteString("SELECT count(*), " + o.Form.empty() + " FROM ")
+		w.WriteString("SELECT count(*), ")
+		plan.nothing(&w)
+		w.WriteString(" FROM ")
 		w.WriteString(counted.String())
 		w.WriteString(" UNION ALL SELECT NULL, ")
 	case query.CountEstimated:
 		plan.Counted, plan.Threshold = true, threshold
-		w.WriteString("SELECT count(*), " + o.Form.empty() + " FROM (SELECT FROM ")
+		w.WriteString("SELECT count(*), ")
+		plan.nothing(&w)
+		w.WriteString(" FROM (SELECT FROM ")
 		w.WriteString(counted.String())
 		w.WriteString(" LIMIT ")
 		c.arg(&w, threshold+1)
@@ -145,7 +153,16 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	default:
 		w.WriteString("SELECT ")
 	}
-	o.Form.write(&w, "page.*")
+	switch {
+	case plan.row == nil:
+		o.Form.write(&w, "page.*")
+	case p.star != "" && !plan.Counted && plan.row.plain():
+		// Whatever columns there are, so that one which the catalogue does not know yet
+		// is noticed.
+		w.WriteString("page.*")
+	default:
+		plan.row.of(&w, "page")
+	}
 	w.WriteString(" FROM (")
 	w.WriteString(page.String())
 	if err := c.page(&w, q.Page); err != nil {
@@ -156,6 +173,15 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 		plan.Explain, plan.ExplainArgs = "EXPLAIN (FORMAT JSON) SELECT FROM "+counted.String(), countArgs
 	}
 	return c.finish(plan, w.String())
+}
+
+// nothing writes the columns of a row that has only a total.
+func (p *Plan) nothing(w *strings.Builder) {
+	if p.row != nil {
+		p.row.nothing(w)
+	} else {
+		w.WriteString(p.Form.empty())
+	}
 }
 
 // finish completes a plan with its text and parameters.

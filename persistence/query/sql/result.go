@@ -28,33 +28,30 @@ type Result struct {
 	// Total is the number of all rows that match, exact or estimated as asked;
 	// NoTotal when nobody asked.
 	Total int64
-
-	// most is the largest size of JSON; 0 for any.
-	most int64
 }
 
 // Statements are what db must run, in one transaction, to fill r. With single
 // set the first row becomes the whole JSON.
 func (p *Plan) Statements(r *Result, single bool) []db.Statement {
-	*r = Result{Total: NoTotal, most: p.MaxBytes}
+	*r = Result{Total: NoTotal}
 	if p.Empty {
 		if p.Rows {
 			r.JSON = []byte("[]")
 		}
 		return nil
 	}
-	first := db.Statement{SQL: p.SQL, Args: p.Args}
+	first := db.Statement{SQL: p.SQL, Args: p.Args, Columns: p.columns()}
 	switch {
 	case p.Kept:
 		first.Read = func(rows pgx.Rows) error { return r.kept(rows, p, single) }
 	case !p.Rows:
 		first.Read = r.affected
 	case p.Counted:
-		first.Read = func(rows pgx.Rows) error { return r.counted(rows, p.Form) }
+		first.Read = func(rows pgx.Rows) error { return r.counted(rows, p) }
 	case single:
-		first.Read = r.single
+		first.Read = func(rows pgx.Rows) error { return r.single(rows, p) }
 	default:
-		first.Read = func(rows pgx.Rows) error { return r.rows(rows, p.Form) }
+		first.Read = func(rows pgx.Rows) error { return r.rows(rows, p) }
 	}
 	if p.Explain == "" {
 		return p.prepared(first)
@@ -66,14 +63,32 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 // Stream is what db must run to have every row of a plan given to row as it comes,
 // as JSON or as the text of a record. row must not keep it.
 func (p *Plan) Stream(row func(text []byte) error) []db.Statement {
-	return p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Read: func(rows pgx.Rows) error {
+	var text []byte
+	return p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Columns: p.columns(), Read: func(rows pgx.Rows) error {
 		for rows.Next() {
-			if err := row(rows.RawValues()[0]); err != nil {
+			values := rows.RawValues()
+			if p.row == nil {
+				text = values[0]
+			} else {
+				text = p.row.append(text[:0], values)
+			}
+			if err := row(text); err != nil {
 				return err
 			}
 		}
 		return rows.Err()
 	}})
+}
+
+// columns are what the statement must return, where the server writes the rows.
+func (p *Plan) columns() []db.Column {
+	switch {
+	case p.row == nil:
+		return nil
+	case p.Counted:
+		return p.row.counted()
+	}
+	return p.row.columns
 }
 
 // affected reads the number of rows that a write changed.
@@ -91,21 +106,47 @@ func (r *Result) affected(rows pgx.Rows) error {
 type list struct {
 	out  []byte
 	form Form
+	row  *rowShape
 	rows int64
 	// most is how many bytes are kept; 0 for any number. What is beyond is let go.
 	most int64
 	over bool
 }
 
-func newList(form Form, most int64) *list {
-	l := &list{out: make([]byte, 0, 512), form: form, most: most}
-	if form != Records {
+func newList(p *Plan) *list {
+	l := &list{out: make([]byte, 0, 512), form: p.Form, row: p.row, most: p.MaxBytes}
+	if p.Form != Records {
 		l.out = append(l.out, '[')
 	}
 	return l
 }
 
-func (l *list) add(item []byte) {
+// add adds a row: its columns, or one column with the JSON or the text of the row,
+// which is NULL for a row that is not shown.
+func (l *list) add(values [][]byte) {
+	if l.row != nil {
+		l.write(values)
+	} else if values[0] != nil {
+		l.append(values[0])
+	}
+}
+
+// write adds a row whose JSON the server makes.
+func (l *list) write(values [][]byte) {
+	l.rows++
+	if l.over {
+		return
+	}
+	if l.rows > 1 {
+		l.out = append(l.out, ',')
+	}
+	l.out = l.row.append(l.out, values)
+	if l.most > 0 && int64(len(l.out)) > l.most {
+		l.out, l.over = nil, true
+	}
+}
+
+func (l *list) append(item []byte) {
 	separator := byte(',')
 	if l.form == Records {
 		separator, item = '\n', item[1:len(item)-1]
@@ -137,38 +178,40 @@ func (l *list) end() []byte {
 	return l.out
 }
 
-// rows reads rows of one column, without those that have nothing in it.
-func (r *Result) rows(rows pgx.Rows, form Form) error {
-	l := newList(form, r.most)
+// rows reads rows.
+func (r *Result) rows(rows pgx.Rows, p *Plan) error {
+	l := newList(p)
 	for rows.Next() {
 		r.Affected++
-		if item := rows.RawValues()[0]; item != nil {
-			l.add(item)
-		}
+		l.add(rows.RawValues())
 	}
 	r.JSON, r.Rows = l.end(), l.rows
 	return cmp.Or(rows.Err(), l.err())
 }
 
 // single reads the first row and only counts the others.
-func (r *Result) single(rows pgx.Rows) error {
+func (r *Result) single(rows pgx.Rows, p *Plan) error {
 	for rows.Next() {
 		r.Affected++
-		item := rows.RawValues()[0]
-		if item == nil {
+		values := rows.RawValues()
+		if p.row == nil && values[0] == nil {
 			continue
 		}
-		if r.Rows == 0 {
-			r.JSON = append([]byte(nil), item...)
+		if r.Rows++; r.Rows > 1 {
+			continue
 		}
-		r.Rows++
+		if p.row == nil {
+			r.JSON = append([]byte(nil), values[0]...)
+		} else {
+			r.JSON = p.row.append(make([]byte, 0, 256), values)
+		}
 	}
 	return rows.Err()
 }
 
 // kept reads the rows of a write that tells its number of rows itself.
 func (r *Result) kept(rows pgx.Rows, p *Plan, single bool) error {
-	l := newList(p.Form, r.most)
+	l := newList(p)
 	for rows.Next() {
 		values := rows.RawValues()
 		if values[1] != nil {
@@ -180,8 +223,8 @@ func (r *Result) kept(rows pgx.Rows, p *Plan, single bool) error {
 			if fresh != nil {
 				r.Fresh = *fresh
 			}
-		} else if values[0] != nil {
-			l.add(values[0])
+		} else {
+			l.add(values[:1])
 		}
 	}
 	if err := cmp.Or(rows.Err(), l.err()); err != nil {
@@ -203,22 +246,20 @@ func Answer(array []byte, wanted, single bool) []byte {
 	return array
 }
 
-// counted reads rows of a total and what rows are given as; the row that has the
-// total has nothing else.
-func (r *Result) counted(rows pgx.Rows, form Form) error {
-	l := newList(form, r.most)
+// counted reads rows behind a total; the row that has the total has nothing else.
+func (r *Result) counted(rows pgx.Rows, p *Plan) error {
+	l := newList(p)
 	for rows.Next() {
 		values := rows.RawValues()
 		if values[0] == nil {
-			l.add(values[1])
+			l.add(values[1:])
 			continue
 		}
-		var total *int64
-		var none []byte
-		if err := rows.Scan(&total, &none); err != nil {
+		into := make([]any, len(values)) // nil passes a column over
+		into[0] = &r.Total
+		if err := rows.Scan(into...); err != nil {
 			return err
 		}
-		r.Total = *total
 	}
 	r.JSON, r.Rows = l.end(), l.rows
 	return cmp.Or(rows.Err(), l.err())

@@ -120,7 +120,7 @@ func Search(relations Relations, q *query.Search, o Options) (*SearchPlan, error
 // Statements are what db must run, in one transaction, to fill found.
 func (p *SearchPlan) Statements(found *Found) []db.Statement {
 	*found = Found{Distances: []float64{}}
-	statements := p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Read: found.read(p.Form, p.MaxBytes)})
+	statements := p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Read: found.read(p.Plan)})
 	if !p.nearest {
 		return statements
 	}
@@ -134,15 +134,15 @@ func (p *SearchPlan) Statements(found *Found) []db.Statement {
 	return append([]db.Statement{indexSettings(settings...)}, statements...)
 }
 
-func (f *Found) read(form Form, most int64) func(pgx.Rows) error {
+func (f *Found) read(p *Plan) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
-		l := newList(form, most)
+		l := newList(p)
 		for rows.Next() {
 			var distance float64
 			if err := rows.Scan(nil, &distance); err != nil {
 				return fmt.Errorf("read a distance: %w", err)
 			}
-			l.add(rows.RawValues()[0])
+			l.add(rows.RawValues()[:1])
 			f.Distances = append(f.Distances, distance)
 		}
 		f.JSON = l.end()

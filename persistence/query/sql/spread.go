@@ -27,7 +27,7 @@ func (c *compiler) addEmbed(p *projection, e *embedding, truncate int) error {
 		return err
 	}
 	if !p.grouped {
-		return p.add(output{label: e.Label(), text: value.String()})
+		return p.add(output{label: e.Label(), text: value.String(), of: Type{Name: "json", Kind: KindJSON}})
 	}
 	// Only jsonb can be grouped by.
 	place := c.lateral(p, e, "SELECT "+value.String()+"::jsonb AS item")
@@ -77,7 +77,7 @@ func (c *compiler) spreadOne(p *projection, e *embedding, truncate int) error {
 		var text strings.Builder
 		text.WriteString(place + ".")
 		quote(&text, o.label)
-		if err := p.add(output{label: o.label, text: text.String(), function: o.function, cast: o.cast}); err != nil {
+		if err := p.add(output{label: o.label, text: text.String(), function: o.function, cast: o.cast, of: o.of}); err != nil {
 			return err
 		}
 	}

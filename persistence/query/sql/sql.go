@@ -32,14 +32,17 @@ type Plan struct {
 	// ExplainArgs of Args; empty unless an estimate was asked for.
 	Explain     string
 	ExplainArgs int
-	// Counted tells that each row has two columns: a total (NULL but in one row)
-	// and the JSON.
+	// Counted tells that a column stands before those of the row: a total, NULL but
+	// in one row that has nothing else.
 	Counted bool
 	// Kept tells that each row has three columns: the JSON, the number of rows
 	// written and how many of them are new (both NULL but in one row).
 	Kept bool
 	// Rows tells whether the statement returns rows at all.
 	Rows bool
+	// row is how the server writes a row; nil where each row is one column with its
+	// JSON or its text.
+	row *rowShape
 	// Labels are the names of the columns, Form how rows are given.
 	Labels []string
 	Form   Form

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"fluxbase/persistence/db"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
@@ -189,7 +190,7 @@ func (c *compiler) rows(w *strings.Builder, body query.Body, columns []*Column) 
 
 // json adds the body as a parameter.
 func (c *compiler) json(w *strings.Builder, body query.Body) {
-	c.arg(w, string(body.JSON))
+	c.arg(w, db.Text(body.JSON))
 	w.WriteString("::json")
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"maps"
 	"slices"
@@ -63,6 +64,18 @@ func (s *Snapshot) Routines(schema, routine string) []*Routine {
 		schema = s.schemas[0]
 	}
 	return s.routines[name{schema, routine}]
+}
+
+// AllRoutines are all functions that can be called, ordered by schema and name.
+func (s *Snapshot) AllRoutines() []*Routine {
+	var all []*Routine
+	for _, named := range s.routines {
+		all = append(all, named...)
+	}
+	slices.SortStableFunc(all, func(a, b *Routine) int {
+		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Name, b.Name))
+	})
+	return all
 }
 
 // Routine is a function that can be called.

@@ -19,12 +19,12 @@ import (
 func Routes(operators kernel.Target) []route.Route {
 	h := handler{operators}
 	return []route.Route{
-		{Method: "GET", Path: "/api/v1/admin/setup/status", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_setup", Message: operator.GetSetupStatus{}, Handle: h.status},
-		{Method: "POST", Path: "/api/v1/admin/setup", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_setup", Message: operator.Setup{}, Handle: h.setup},
-		{Method: "POST", Path: "/api/v1/admin/login", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_login", Message: operator.SignIn{}, Handle: h.login},
-		{Method: "POST", Path: "/api/v1/admin/refresh", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "refresh", Message: operator.Refresh{}, Handle: h.refresh},
-		{Method: "POST", Path: "/api/v1/admin/logout", Access: route.User, BodyLimit: route.LimitAdmin, Message: operator.SignOut{}, Handle: h.logout},
-		{Method: "GET", Path: "/api/v1/admin/me", Access: route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin), Instance: true, Handle: h.me},
+		{Method: "GET", Path: "/api/v1/admin/setup/status", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_setup", Message: operator.GetSetupStatus{}, Doc: statusDoc, Handle: h.status},
+		{Method: "POST", Path: "/api/v1/admin/setup", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_setup", Message: operator.Setup{}, Doc: setupDoc, Handle: h.setup},
+		{Method: "POST", Path: "/api/v1/admin/login", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "admin_login", Message: operator.SignIn{}, Doc: loginDoc, Handle: h.login},
+		{Method: "POST", Path: "/api/v1/admin/refresh", Access: route.Public, Instance: true, BodyLimit: route.LimitAdmin, Bucket: "refresh", Message: operator.Refresh{}, Doc: refreshDoc, Handle: h.refresh},
+		{Method: "POST", Path: "/api/v1/admin/logout", Access: route.User, BodyLimit: route.LimitAdmin, Message: operator.SignOut{}, Doc: logoutDoc, Handle: h.logout},
+		{Method: "GET", Path: "/api/v1/admin/me", Access: route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin), Instance: true, Doc: meDoc, Handle: h.me},
 	}
 }
 
@@ -69,16 +69,11 @@ func (h handler) status(r *route.Request) error {
 	if err != nil {
 		return err
 	}
-	return r.JSON(200, map[string]bool{"needs_setup": s.NeedsSetup, "has_admin": s.HasAdmin})
+	return r.JSON(200, setupStatus{HasAdmin: s.HasAdmin, NeedsSetup: s.NeedsSetup})
 }
 
 func (h handler) setup(r *route.Request) error {
-	var body struct {
-		Email      string `json:"email"`
-		Password   string `json:"password"`
-		Name       string `json:"name"`
-		SetupToken string `json:"setup_token"`
-	}
+	var body setupBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -88,10 +83,7 @@ func (h handler) setup(r *route.Request) error {
 }
 
 func (h handler) login(r *route.Request) error {
-	var body struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
-	}
+	var body loginBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -105,9 +97,7 @@ func (h handler) login(r *route.Request) error {
 }
 
 func (h handler) refresh(r *route.Request) error {
-	var body struct {
-		RefreshToken string `json:"refresh_token"`
-	}
+	var body refreshBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -139,10 +129,10 @@ func (h handler) logout(r *route.Request) error {
 	if err != nil {
 		return err
 	}
-	return r.JSON(200, map[string]any{"success": true, "message": "Logged out successfully"})
+	return r.JSON(200, done{true, "Logged out successfully"})
 }
 
 func (h handler) me(r *route.Request) error {
 	c := r.Caller()
-	return r.JSON(200, map[string]any{"user": map[string]string{"id": c.UserID, "email": c.Email, "role": string(c.Role)}})
+	return r.JSON(200, me{User: identified{c.UserID, c.Email, string(c.Role)}})
 }

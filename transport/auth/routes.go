@@ -32,13 +32,13 @@ type Options struct {
 func Routes(o Options) []route.Route {
 	h := handler{o}
 	return []route.Route{
-		{Method: "GET", Path: "/api/v1/auth/config", Access: route.Public, Handle: h.config},
-		{Method: "POST", Path: "/api/v1/auth/signup", Access: route.Public, Bucket: "signup", BodyLimit: route.LimitAuth, Message: identity.SignUp{}, Handle: h.signUp},
-		{Method: "POST", Path: "/api/v1/auth/signin", Access: route.Public, Bucket: "login", BodyLimit: route.LimitAuth, Message: identity.SignIn{}, Handle: h.signIn},
-		{Method: "POST", Path: "/api/v1/auth/refresh", Access: route.Public, Bucket: "refresh", BodyLimit: route.LimitAuth, Message: identity.Refresh{}, Handle: h.refresh},
-		{Method: "POST", Path: "/api/v1/auth/signout", Access: route.User, BodyLimit: route.LimitAuth, Message: identity.SignOut{}, Handle: h.signOut},
-		{Method: "GET", Path: "/api/v1/auth/user", Access: route.User, Message: identity.GetUser{}, Handle: h.getUser},
-		{Method: "PATCH", Path: "/api/v1/auth/user", Access: route.User, BodyLimit: route.LimitAuth, Message: identity.UpdateUser{}, Handle: h.updateUser},
+		{Method: "GET", Path: "/api/v1/auth/config", Access: route.Public, Doc: configDoc, Handle: h.config},
+		{Method: "POST", Path: "/api/v1/auth/signup", Access: route.Public, Bucket: "signup", BodyLimit: route.LimitAuth, Message: identity.SignUp{}, Doc: signUpDoc, Handle: h.signUp},
+		{Method: "POST", Path: "/api/v1/auth/signin", Access: route.Public, Bucket: "login", BodyLimit: route.LimitAuth, Message: identity.SignIn{}, Doc: signInDoc, Handle: h.signIn},
+		{Method: "POST", Path: "/api/v1/auth/refresh", Access: route.Public, Bucket: "refresh", BodyLimit: route.LimitAuth, Message: identity.Refresh{}, Doc: refreshDoc, Handle: h.refresh},
+		{Method: "POST", Path: "/api/v1/auth/signout", Access: route.User, BodyLimit: route.LimitAuth, Message: identity.SignOut{}, Doc: signOutDoc, Handle: h.signOut},
+		{Method: "GET", Path: "/api/v1/auth/user", Access: route.User, Message: identity.GetUser{}, Doc: getUserDoc, Handle: h.getUser},
+		{Method: "PATCH", Path: "/api/v1/auth/user", Access: route.User, BodyLimit: route.LimitAuth, Message: identity.UpdateUser{}, Doc: updateUserDoc, Handle: h.updateUser},
 	}
 }
 
@@ -76,30 +76,36 @@ type message struct {
 	Message string `json:"message"`
 }
 
+// configuration is what a sign-in page wants to know.
+type configuration struct {
+	SignupEnabled            bool  `json:"signup_enabled"`
+	RequireEmailVerification bool  `json:"require_email_verification"`
+	MagicLinkEnabled         bool  `json:"magic_link_enabled"`
+	PasswordLoginEnabled     bool  `json:"password_login_enabled"`
+	MFAAvailable             bool  `json:"mfa_available"`
+	PasswordMinLength        int   `json:"password_min_length"`
+	PasswordRequireUppercase bool  `json:"password_require_uppercase"`
+	PasswordRequireLowercase bool  `json:"password_require_lowercase"`
+	PasswordRequireNumber    bool  `json:"password_require_number"`
+	PasswordRequireSpecial   bool  `json:"password_require_special"`
+	OAuthProviders           []any `json:"oauth_providers"`
+	SAMLProviders            []any `json:"saml_providers"`
+	Captcha                  struct {
+		Enabled bool `json:"enabled"`
+	} `json:"captcha"`
+}
+
 func (h handler) config(r *route.Request) error {
-	return r.JSON(200, map[string]any{
-		"signup_enabled":             h.SignupEnabled,
-		"require_email_verification": false,
-		"magic_link_enabled":         false,
-		"password_login_enabled":     h.PasswordLoginEnabled,
-		"mfa_available":              false,
-		"password_min_length":        h.Policy.Length(),
-		"password_require_uppercase": h.Policy.RequireUppercase,
-		"password_require_lowercase": h.Policy.RequireLowercase,
-		"password_require_number":    h.Policy.RequireNumber,
-		"password_require_special":   h.Policy.RequireSpecial,
-		"oauth_providers":            []any{},
-		"saml_providers":             []any{},
-		"captcha":                    map[string]any{"enabled": false},
+	return r.JSON(200, configuration{
+		SignupEnabled: h.SignupEnabled, PasswordLoginEnabled: h.PasswordLoginEnabled,
+		PasswordMinLength: h.Policy.Length(), PasswordRequireUppercase: h.Policy.RequireUppercase,
+		PasswordRequireLowercase: h.Policy.RequireLowercase, PasswordRequireNumber: h.Policy.RequireNumber,
+		PasswordRequireSpecial: h.Policy.RequireSpecial, OAuthProviders: []any{}, SAMLProviders: []any{},
 	})
 }
 
 func (h handler) signUp(r *route.Request) error {
-	var body struct {
-		Email        string          `json:"email"`
-		Password     string          `json:"password"`
-		UserMetadata json.RawMessage `json:"user_metadata"`
-	}
+	var body signUpBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -116,10 +122,7 @@ func (h handler) signUp(r *route.Request) error {
 }
 
 func (h handler) signIn(r *route.Request) error {
-	var body struct {
-		Email    string `json:"email"`
-		Password string `json:"password"`
-	}
+	var body signInBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -142,9 +145,7 @@ func (h handler) signedIn(r *route.Request, status int, g identity.Granted) erro
 }
 
 func (h handler) refresh(r *route.Request) error {
-	var body struct {
-		RefreshToken string `json:"refresh_token"`
-	}
+	var body refreshBody
 	if len(r.Body()) > 0 {
 		if err := r.Decode(&body); err != nil {
 			return err
@@ -172,9 +173,7 @@ func (h handler) refresh(r *route.Request) error {
 }
 
 func (h handler) signOut(r *route.Request) error {
-	var body struct {
-		Scope identity.Scope `json:"scope"`
-	}
+	var body signOutBody
 	if len(r.Body()) > 0 {
 		if err := r.Decode(&body); err != nil {
 			return err
@@ -204,12 +203,7 @@ func (h handler) getUser(r *route.Request) error {
 // updateUser reads the members that belong to their owner. Others, role and
 // email_verified among them, are no members of the message and change nothing.
 func (h handler) updateUser(r *route.Request) error {
-	var body struct {
-		Email           *string         `json:"email"`
-		Password        *string         `json:"password"`
-		CurrentPassword string          `json:"current_password"`
-		UserMetadata    json.RawMessage `json:"user_metadata"`
-	}
+	var body updateUserBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func (h *handler) logs(r *route.Request) error {
 		return err
 	}
 	if h.Logs == nil {
-		return r.JSON(200, map[string]any{"message": "Logs are not kept", "logs": []shown{}})
+		return r.JSON(200, page{Message: "Logs are not kept", Logs: []shown{}})
 	}
 	q, err := readQuery(r)
 	if err != nil {
@@ -47,9 +47,7 @@ func (h *handler) logs(r *route.Request) error {
 	for _, e := range entries {
 		list = append(list, show(e))
 	}
-	return r.JSON(200, map[string]any{
-		"logs": list, "total": total, "limit": q.Limit, "offset": q.Offset, "hasMore": q.Offset+len(list) < total,
-	})
+	return r.JSON(200, page{Logs: list, Total: total, Limit: q.Limit, Offset: q.Offset, HasMore: q.Offset+len(list) < total})
 }
 
 func show(e Entry) shown {

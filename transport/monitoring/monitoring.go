@@ -106,12 +106,12 @@ type handler struct {
 func Routes(o Options) []route.Route {
 	h := &handler{Options: o, started: time.Now(), database: probe{ask: o.Ping}}
 	return []route.Route{
-		{Method: "GET", Path: "/", Access: route.Optional, Instance: true, Handle: h.health},
-		{Method: "GET", Path: "/health", Access: route.Optional, Instance: true, Handle: h.health},
-		{Method: "GET", Path: "/ready", Access: route.Public, Instance: true, Handle: h.ready},
-		{Method: "GET", Path: "/api/v1/monitoring/metrics", Access: route.Authenticated, Scope: "monitoring:read", Handle: h.figures},
-		{Method: "GET", Path: "/api/v1/monitoring/health", Access: route.Authenticated, Scope: "monitoring:read", Handle: h.services},
-		{Method: "GET", Path: "/api/v1/monitoring/logs", Access: route.Authenticated, Scope: "monitoring:read", Handle: h.logs},
+		{Method: "GET", Path: "/", Access: route.Optional, Instance: true, Doc: healthDoc, Handle: h.health},
+		{Method: "GET", Path: "/health", Access: route.Optional, Instance: true, Doc: healthDoc, Handle: h.health},
+		{Method: "GET", Path: "/ready", Access: route.Public, Instance: true, Doc: readyDoc, Handle: h.ready},
+		{Method: "GET", Path: "/api/v1/monitoring/metrics", Access: route.Authenticated, Scope: "monitoring:read", Doc: figuresDoc, Handle: h.figures},
+		{Method: "GET", Path: "/api/v1/monitoring/health", Access: route.Authenticated, Scope: "monitoring:read", Doc: servicesDoc, Handle: h.services},
+		{Method: "GET", Path: "/api/v1/monitoring/logs", Access: route.Authenticated, Scope: "monitoring:read", Doc: logsDoc, Handle: h.logs},
 	}
 }
 
@@ -131,26 +131,26 @@ func administers(c caller.Caller, what string) (tenant string, err error) {
 // health says whether the process works and reaches its database.
 func (h *handler) health(r *route.Request) error {
 	database := h.database.look(r.Context())
-	services := map[string]any{"database": database.err == nil, "realtime": h.Realtime != nil}
+	services := serving{Database: database.err == nil, Realtime: h.Realtime != nil}
 	if h.DatabaseSize != nil && database.err == nil && r.Caller().HasRole(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin, caller.Service) {
 		size, err := h.DatabaseSize(r.Context())
 		if err != nil {
 			return err
 		}
-		services["database_size"] = size
+		services.DatabaseSize = size
 	}
 	status, word := 200, "ok"
 	if database.err != nil {
 		status, word = 503, "degraded"
 	}
-	return r.JSON(status, map[string]any{"status": word, "timestamp": time.Now().UTC().Format(time.RFC3339Nano), "services": services})
+	return r.JSON(status, state{word, time.Now().UTC(), services})
 }
 
 // ready says whether a balancer should send requests here.
 func (h *handler) ready(r *route.Request) error {
 	if h.Draining != nil && h.Draining() {
 		r.SetHeader("Retry-After", "5")
-		return r.JSON(503, map[string]any{"status": "draining"})
+		return r.JSON(503, readiness{Status: "draining"})
 	}
 	status, word := 200, "ready"
 	checks := map[string]bool{"database": h.database.look(r.Context()).err == nil}
@@ -162,7 +162,7 @@ func (h *handler) ready(r *route.Request) error {
 			status, word = 503, "not ready"
 		}
 	}
-	return r.JSON(status, map[string]any{"status": word, "checks": checks})
+	return r.JSON(status, readiness{word, checks})
 }
 
 // figures of the process, which only the instance's administrators see, of the
@@ -172,34 +172,36 @@ func (h *handler) figures(r *route.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := map[string]any{"uptime_seconds": int64(time.Since(h.started).Seconds()), "database": h.Pools(tenant)}
-	var sockets Realtime
+	answer := figures{UptimeSeconds: int64(time.Since(h.started).Seconds()), Database: h.Pools(tenant)}
 	if h.Realtime != nil {
-		if sockets, err = h.Realtime(r.Context(), tenant); err != nil {
+		if answer.Realtime, err = h.Realtime(r.Context(), tenant); err != nil {
 			return err
 		}
 	}
-	answer["realtime"] = sockets
 	if h.ChangeLog != nil {
-		if answer["change_log"], err = h.ChangeLog(r.Context(), tenant); err != nil {
+		log, err := h.ChangeLog(r.Context(), tenant)
+		if err != nil {
 			return err
 		}
+		answer.ChangeLog = &log
 	}
 	if tenant == "" {
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		answer["go_version"] = runtime.Version()
+		answer.process = measure()
 		if h.Cluster != nil {
-			answer["cluster"] = h.Cluster()
+			cluster := h.Cluster()
+			answer.Cluster = &cluster
 		}
-		answer["num_goroutines"] = runtime.NumGoroutine()
-		answer["memory_alloc_mb"] = m.Alloc >> 20
-		answer["memory_total_alloc_mb"] = m.TotalAlloc >> 20
-		answer["memory_sys_mb"] = m.Sys >> 20
-		answer["num_gc"] = m.NumGC
-		answer["gc_pause_ms"] = float64(m.PauseTotalNs) / 1e6
 	}
 	return r.JSON(200, answer)
+}
+
+func measure() *process {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return &process{
+		GoVersion: runtime.Version(), Goroutines: runtime.NumGoroutine(), AllocMB: m.Alloc >> 20, TotalAllocMB: m.TotalAlloc >> 20,
+		SysMB: m.Sys >> 20, Collections: m.NumGC, PauseMS: float64(m.PauseTotalNs) / 1e6,
+	}
 }
 
 // service is the health of one of them.
@@ -232,7 +234,7 @@ func (h *handler) services(r *route.Request) error {
 		status, overall = 503, "unhealthy"
 		database.Status, database.Message = "unhealthy", fault.From(seen.err).Message
 	}
-	return r.JSON(status, map[string]any{"status": overall, "services": map[string]service{"database": database, "realtime": sockets}})
+	return r.JSON(status, health{overall, map[string]service{"database": database, "realtime": sockets}})
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -23,8 +23,8 @@ type phoenixMessages struct {
 type phoenixMessage struct {
 	Topic   string          `json:"topic"`
 	Event   string          `json:"event"`
-	Payload json.RawMessage `json:"payload"`
-	Private looseBool       `json:"private"`
+	Payload json.RawMessage `json:"payload,omitempty" doc:"Any JSON"`
+	Private looseBool       `json:"private,omitempty"`
 }
 
 // broadcastAll sends a list of messages in its order; when it may not send one of

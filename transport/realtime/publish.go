@@ -23,11 +23,11 @@ const maxMessageID = 255
 // goes out as the event "broadcast", or an event with its payload.
 type broadcastBody struct {
 	Channel   string          `json:"channel"`
-	Private   bool            `json:"private"`
-	Message   json.RawMessage `json:"message"`
-	Event     string          `json:"event"`
-	Payload   json.RawMessage `json:"payload"`
-	MessageID string          `json:"messageId"`
+	Private   bool            `json:"private,omitempty"`
+	Message   json.RawMessage `json:"message,omitempty" doc:"Any JSON; goes out as the event broadcast"`
+	Event     string          `json:"event,omitempty"`
+	Payload   json.RawMessage `json:"payload,omitempty" doc:"Any JSON"`
+	MessageID string          `json:"messageId,omitempty" doc:"A message with the same id of the same publisher is sent once"`
 }
 
 type broadcastView struct {

@@ -17,10 +17,10 @@ func (g *Gateway) Routes() []route.Route {
 	return append([]route.Route{
 		// The tenant is found by the handler, which also takes it from the query:
 		// browsers cannot set headers on a WebSocket.
-		{Method: "GET", Path: "/realtime", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.connect},
-		{Method: "GET", Path: "/realtime/sse", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Handle: g.stream},
-		{Method: "GET", Path: "/api/v1/realtime/stats", Access: route.Authenticated, Scope: "realtime:connect", Message: connection.List{}, Handle: g.stats},
-		{Method: "POST", Path: "/api/v1/realtime/broadcast", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Handle: g.broadcast},
+		{Method: "GET", Path: "/realtime", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Doc: connectDoc, Handle: g.connect},
+		{Method: "GET", Path: "/realtime/sse", Access: route.Optional, Scope: "realtime:connect", Instance: true, Message: connection.Open{}, Doc: streamDoc, Handle: g.stream},
+		{Method: "GET", Path: "/api/v1/realtime/stats", Access: route.Authenticated, Scope: "realtime:connect", Message: connection.List{}, Doc: statsDoc, Handle: g.stats},
+		{Method: "POST", Path: "/api/v1/realtime/broadcast", Access: route.Authenticated, Scope: "realtime:broadcast", BodyLimit: route.LimitRealtime, Message: channel.Publish{}, Doc: broadcastDoc, Handle: g.broadcast},
 	}, g.phoenixRoutes()...)
 }
 

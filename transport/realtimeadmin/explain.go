@@ -24,17 +24,17 @@ type explainer struct{ directory kernel.Target }
 // connection, or a user, or claims, or a role. Which table: a channel or a schema
 // and a table. What: the row after and before the change.
 type inquiry struct {
-	ConnectionID string          `json:"connection_id"`
-	UserID       string          `json:"user_id"`
-	Claims       json.RawMessage `json:"claims"`
-	Role         string          `json:"role"`
-	Channel      string          `json:"channel"`
-	Schema       string          `json:"schema"`
-	Table        string          `json:"table"`
-	Event        string          `json:"event"`
-	Filter       string          `json:"filter"`
-	Record       json.RawMessage `json:"record"`
-	OldRecord    json.RawMessage `json:"old_record"`
+	ConnectionID string          `json:"connection_id,omitempty"`
+	UserID       string          `json:"user_id,omitempty"`
+	Claims       json.RawMessage `json:"claims,omitempty" doc:"An object"`
+	Role         string          `json:"role,omitempty"`
+	Channel      string          `json:"channel,omitempty"`
+	Schema       string          `json:"schema,omitempty"`
+	Table        string          `json:"table,omitempty"`
+	Event        string          `json:"event,omitempty" enum:"INSERT,UPDATE,DELETE,*"`
+	Filter       string          `json:"filter,omitempty"`
+	Record       json.RawMessage `json:"record,omitempty" doc:"The row after the change"`
+	OldRecord    json.RawMessage `json:"old_record,omitempty" doc:"The row before the change"`
 }
 
 func (x explainer) explain(r *route.Request) error {

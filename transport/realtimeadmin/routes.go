@@ -22,17 +22,17 @@ const base = "/api/v1/admin/realtime/tables"
 // connection.Directory.
 func Routes(directory kernel.Target) []route.Route {
 	administrators := route.Roles(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin)
-	entry := func(method, path string, message any, handle func(*route.Request) error) route.Route {
-		return route.Route{Method: method, Path: base + path, Access: administrators, BodyLimit: route.LimitRealtime, Message: message, Handle: handle}
+	entry := func(method, path string, message any, handle func(*route.Request) error, doc route.Doc) route.Route {
+		return route.Route{Method: method, Path: base + path, Access: administrators, BodyLimit: route.LimitRealtime, Message: message, Doc: doc, Handle: handle}
 	}
 	return []route.Route{
 		{Method: "POST", Path: "/api/v1/realtime/explain", Access: administrators, BodyLimit: route.LimitRealtime, Message: table.Explain{},
-			Handle: explainer{directory}.explain},
-		entry("POST", "", feed.EnableTable{}, enable),
-		entry("GET", "", feed.ListTables{}, list),
-		entry("GET", "/{schema}/{table}", feed.GetTable{}, get),
-		entry("PATCH", "/{schema}/{table}", feed.AlterTable{}, alter),
-		entry("DELETE", "/{schema}/{table}", feed.DisableTable{}, disable),
+			Doc: explainDoc, Handle: explainer{directory}.explain},
+		entry("POST", "", feed.EnableTable{}, enable, enableDoc),
+		entry("GET", "", feed.ListTables{}, list, listDoc),
+		entry("GET", "/{schema}/{table}", feed.GetTable{}, get, getDoc),
+		entry("PATCH", "/{schema}/{table}", feed.AlterTable{}, alter, alterDoc),
+		entry("DELETE", "/{schema}/{table}", feed.DisableTable{}, disable, disableDoc),
 	}
 }
 
@@ -42,7 +42,7 @@ type status struct {
 	Schema    string     `json:"schema"`
 	Table     string     `json:"table"`
 	Enabled   bool       `json:"realtime_enabled"`
-	Events    []string   `json:"events"`
+	Events    []string   `json:"events" enum:"INSERT,UPDATE,DELETE"`
 	Excluded  []string   `json:"excluded_columns,omitempty"`
 	CreatedAt *time.Time `json:"created_at"`
 	UpdatedAt *time.Time `json:"updated_at"`
@@ -57,12 +57,7 @@ func show(s changelog.Status) status {
 }
 
 func enable(r *route.Request) error {
-	var body struct {
-		Schema  string   `json:"schema"`
-		Table   string   `json:"table"`
-		Events  []string `json:"events"`
-		Exclude []string `json:"exclude"`
-	}
+	var body enableBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -76,13 +71,7 @@ func enable(r *route.Request) error {
 	if err != nil {
 		return err
 	}
-	return r.JSON(201, struct {
-		Schema      string   `json:"schema"`
-		Table       string   `json:"table"`
-		Events      []string `json:"events"`
-		TriggerName string   `json:"trigger_name"`
-		Exclude     []string `json:"exclude,omitempty"`
-	}{s.Schema, s.Table, s.Events, s.TriggerName, s.Excluded})
+	return r.JSON(201, enabled{s.Schema, s.Table, s.Events, s.TriggerName, s.Excluded})
 }
 
 func list(r *route.Request) error {
@@ -102,10 +91,7 @@ func list(r *route.Request) error {
 	for _, s := range found {
 		tables = append(tables, show(s))
 	}
-	return r.JSON(200, struct {
-		Tables []status `json:"tables"`
-		Count  int      `json:"count"`
-	}{tables, len(tables)})
+	return r.JSON(200, statuses{tables, len(tables)})
 }
 
 func get(r *route.Request) error {
@@ -117,10 +103,7 @@ func get(r *route.Request) error {
 }
 
 func alter(r *route.Request) error {
-	var body struct {
-		Events  []string `json:"events"`
-		Exclude []string `json:"exclude"`
-	}
+	var body alterBody
 	if err := r.Decode(&body); err != nil {
 		return err
 	}
@@ -135,8 +118,5 @@ func done(r *route.Request, message any, text string) error {
 	if _, err := kernel.Ask[any](r.Context(), r.Tenant().Registrar, message); err != nil {
 		return err
 	}
-	return r.JSON(200, struct {
-		Success bool   `json:"success"`
-		Message string `json:"message"`
-	}{true, text})
+	return r.JSON(200, confirmation{true, text})
 }

@@ -24,23 +24,24 @@ const (
 
 // Routes are the routes of the dialect.
 func Routes() []route.Route {
+	d, f := anyRelation, anyFunction
 	return []route.Route{
-		table("GET", scopeRead, data.List{}, read),
-		table("POST", scopeWrite, data.Create{}, create),
-		table("PATCH", scopeWrite, data.Update{}, update),
-		table("PUT", scopeWrite, data.Create{}, put),
-		table("DELETE", scopeWrite, data.Delete{}, remove),
-		function("GET", call), function("POST", call),
-		function("PATCH", misused), function("PUT", misused), function("DELETE", misused),
+		table("GET", "/{table}", scopeRead, data.List{}, read, d.read()),
+		table("POST", "/{table}", scopeWrite, data.Create{}, create, d.create()),
+		table("PATCH", "/{table}", scopeWrite, data.Update{}, update, d.update()),
+		table("PUT", "/{table}", scopeWrite, data.Create{}, put, d.put()),
+		table("DELETE", "/{table}", scopeWrite, data.Delete{}, remove, d.remove()),
+		function("GET", "/{function}", call, f.get()), function("POST", "/{function}", call, f.post()),
+		function("PATCH", "/{function}", misused, hidden), function("PUT", "/{function}", misused, hidden), function("DELETE", "/{function}", misused, hidden),
 	}
 }
 
-func function(method string, handle func(*route.Request) error) route.Route {
-	return route.Route{Method: method, Path: base + "/rpc/{function}", Access: route.Authenticated, Scope: scopeCall,
-		Message: data.Call{}, BodyLimit: route.LimitRPC, Failure: writeFailure, Handle: handle}
+func function(method, path string, handle func(*route.Request) error, doc route.Doc) route.Route {
+	return route.Route{Method: method, Path: base + "/rpc" + path, Access: route.Authenticated, Scope: scopeCall,
+		Message: data.Call{}, BodyLimit: route.LimitRPC, Failure: writeFailure, Doc: doc, Handle: handle}
 }
 
-func table(method, scope string, message any, handle func(*route.Request) error) route.Route {
-	return route.Route{Method: method, Path: base + "/{table}", Access: route.Authenticated, Scope: scope,
-		Message: message, BodyLimit: route.LimitBulk, Failure: writeFailure, Handle: handle}
+func table(method, path, scope string, message any, handle func(*route.Request) error, doc route.Doc) route.Route {
+	return route.Route{Method: method, Path: base + path, Access: route.Authenticated, Scope: scope,
+		Message: message, BodyLimit: route.LimitBulk, Failure: writeFailure, Doc: doc, Handle: handle}
 }

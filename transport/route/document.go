@@ -6,13 +6,20 @@ import "fluxbase/persistence/fault"
 // the route says itself is not repeated here: the parameters of its path, who may
 // call it, and the errors that follow from that and from its limits.
 type Doc struct {
+	// Hidden is for routes that refuse whoever calls them, in words of their own:
+	// documents leave them out.
+	Hidden bool
+	// ID names the operation for programs that are made from the document; empty for
+	// a name made of the method and the path.
+	ID string
 	// Tag names the group that the route is listed in.
 	Tag string
 	// Summary is one line without a full stop, Description more in Markdown; it may
 	// be empty.
 	Summary, Description string
 	// Parameters are those of the query and the headers, and those of the path of
-	// which more is to be said than their names.
+	// which more is to be said than their names. Of several that have a name in one
+	// place the first counts.
 	Parameters []Parameter
 	// Body is what the request carries, a payload (see Answers); nil for nothing.
 	Body any
@@ -28,7 +35,8 @@ type Doc struct {
 	Failure any
 }
 
-// Answers has a payload for every status that the handler itself answers with.
+// Answers has a payload for every status that the handler itself answers with; the
+// numbers 1 to 5 stand for all statuses that begin with that digit.
 //
 // A payload is nil for no body, a Content, an Answer, or a Go value or a
 // *schema.Schema for JSON: of a Go value its type counts, as encoding/json sees it.

@@ -49,6 +49,13 @@ func (r *Request) NoContent() error {
 	return nil
 }
 
+// NotModified answers 304.
+func (r *Request) NotModified() error {
+	r.fast.Response.ResetBody()
+	r.fast.Response.SetStatusCode(fasthttp.StatusNotModified)
+	return nil
+}
+
 // Redirect answers with status and a Location.
 func (r *Request) Redirect(status int, location string) error {
 	r.fast.Response.Header.Set("Location", location)

@@ -16,11 +16,11 @@ import (
 
 // selection is a set of rows in a body: by conditions, by ids, or by both.
 type selection struct {
-	Filters    []filter.Term     `json:"filters"`
-	OrFilters  []string          `json:"orFilters"`
-	AndFilters []string          `json:"andFilters"`
-	IDs        []json.RawMessage `json:"ids"`
-	Targets    []json.RawMessage `json:"targets"`
+	Filters    []filter.Term     `json:"filters,omitempty"`
+	OrFilters  []string          `json:"orFilters,omitempty"`
+	AndFilters []string          `json:"andFilters,omitempty"`
+	IDs        []json.RawMessage `json:"ids,omitempty"`
+	Targets    []json.RawMessage `json:"targets,omitempty"`
 }
 
 // where adds the selection's conditions to those of the query string.
@@ -113,6 +113,14 @@ func bulkUpdate(r *route.Request, place data.Place) error {
 	return p.answer(r, 200, w)
 }
 
+// bulkUpdateBody changes all rows that match by one object.
+type bulkUpdateBody struct {
+	Filters    []filter.Term   `json:"filters,omitempty"`
+	OrFilters  []string        `json:"orFilters,omitempty"`
+	AndFilters []string        `json:"andFilters,omitempty"`
+	Data       json.RawMessage `json:"data"`
+}
+
 func bulkChange(r *route.Request, place data.Place, q *request, p *preferences) (any, error) {
 	if text := bytes.TrimSpace(r.Body()); len(text) > 0 && text[0] == '[' {
 		body, err := query.ReadBody(r.Body())
@@ -123,12 +131,7 @@ func bulkChange(r *route.Request, place data.Place, q *request, p *preferences) 
 			Relation: place.Relation, Body: body, Where: q.where, Returning: p.rows(q, true),
 		}}, nil
 	}
-	var change struct {
-		Filters    []filter.Term   `json:"filters"`
-		OrFilters  []string        `json:"orFilters"`
-		AndFilters []string        `json:"andFilters"`
-		Data       json.RawMessage `json:"data"`
-	}
+	var change bulkUpdateBody
 	if err := decode(r.Body(), &change); err != nil {
 		return nil, err
 	}

@@ -13,32 +13,32 @@ import (
 // document is a query in a body: what a query string would say, where it would be
 // too long for one.
 type document struct {
-	Select         string          `json:"select"`
-	Filters        []filter.Term   `json:"filters"`
-	OrFilters      []string        `json:"orFilters"`
-	AndFilters     []string        `json:"andFilters"`
-	BetweenFilters []documentRange `json:"betweenFilters"`
-	Order          []documentOrder `json:"order"`
-	Limit          *int64          `json:"limit"`
-	Offset         int64           `json:"offset"`
-	Count          string          `json:"count"`
-	GroupBy        []string        `json:"groupBy"`
-	Truncate       int             `json:"truncate"`
+	Select         string          `json:"select,omitempty"`
+	Filters        []filter.Term   `json:"filters,omitempty"`
+	OrFilters      []string        `json:"orFilters,omitempty"`
+	AndFilters     []string        `json:"andFilters,omitempty"`
+	BetweenFilters []documentRange `json:"betweenFilters,omitempty"`
+	Order          []documentOrder `json:"order,omitempty"`
+	Limit          *int64          `json:"limit,omitempty"`
+	Offset         int64           `json:"offset,omitempty"`
+	Count          string          `json:"count,omitempty" enum:"exact,planned,estimated,none"`
+	GroupBy        []string        `json:"groupBy,omitempty"`
+	Truncate       int             `json:"truncate,omitempty"`
 }
 
 type documentRange struct {
 	Column  string          `json:"column"`
 	Min     json.RawMessage `json:"min"`
 	Max     json.RawMessage `json:"max"`
-	Negated bool            `json:"negated"`
+	Negated bool            `json:"negated,omitempty"`
 }
 
 type documentOrder struct {
 	Column      string          `json:"column"`
-	Direction   string          `json:"direction"`
-	Nulls       string          `json:"nulls"`
-	VectorOp    string          `json:"vectorOp"`
-	VectorValue json.RawMessage `json:"vectorValue"`
+	Direction   string          `json:"direction,omitempty" enum:"asc,desc"`
+	Nulls       string          `json:"nulls,omitempty" enum:"first,last"`
+	VectorOp    string          `json:"vectorOp,omitempty"`
+	VectorValue json.RawMessage `json:"vectorValue,omitempty"`
 }
 
 // decode reads a body strictly: a member that is not known may be a condition.

@@ -18,8 +18,8 @@ func list(r *route.Request, place data.Place) error {
 	return page(r, place, q)
 }
 
-// search answers a query in a body.
-func search(r *route.Request, place data.Place) error {
+// find answers a query in a body.
+func find(r *route.Request, place data.Place) error {
 	if _, err := parse(r.RawQuery(), 0); err != nil {
 		return err
 	}

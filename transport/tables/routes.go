@@ -25,55 +25,64 @@ const base = "/api/v1/tables"
 
 // Routes are the routes of tables.
 func Routes() []route.Route {
+	d := anyRelation
 	return []route.Route{
-		read("/{table}", data.List{}, one(list)),
-		read("/{table}/{id}", data.Get{}, two(list, get)),
-		read("/{schema}/{table}/{id}", data.Get{}, three(get)),
-		write("POST", "/{table}", data.Create{}, one(create)),
-		write("POST", "/{table}/{id}", data.Create{}, two(create, nil)),
-		write("PATCH", "/{table}", data.Update{}, one(update)),
-		write("PATCH", "/{table}/{id}", data.UpdateOne{}, two(update, updateOne)),
-		write("PATCH", "/{schema}/{table}/{id}", data.UpdateOne{}, three(updateOne)),
-		write("PUT", "/{table}/{id}", data.UpdateOne{}, two(nil, updateOne)),
-		write("PUT", "/{schema}/{table}/{id}", data.UpdateOne{}, three(updateOne)),
-		write("DELETE", "/{table}", data.Delete{}, one(remove)),
-		write("DELETE", "/{table}/{id}", data.DeleteOne{}, two(remove, removeOne)),
-		write("DELETE", "/{schema}/{table}/{id}", data.DeleteOne{}, three(removeOne)),
+		read("/{table}", data.List{}, one(list), d.list()),
+		read("/{table}/{id}", data.Get{}, two(list, get), d.either(d.list(), d.get())),
+		read("/{schema}/{table}/{id}", data.Get{}, three(get), d.get()),
+		write("POST", "/{table}", data.Create{}, one(create), d.create()),
+		write("POST", "/{table}/{id}", data.Create{}, two(create, nil), d.either(d.create(), d.create())),
+		write("PATCH", "/{table}", data.Update{}, one(update), d.update()),
+		write("PATCH", "/{table}/{id}", data.UpdateOne{}, two(update, updateOne), d.either(d.update(), d.updateOne())),
+		write("PATCH", "/{schema}/{table}/{id}", data.UpdateOne{}, three(updateOne), d.updateOne()),
+		write("PUT", "/{table}/{id}", data.UpdateOne{}, two(nil, updateOne), d.updateOne()),
+		write("PUT", "/{schema}/{table}/{id}", data.UpdateOne{}, three(updateOne), d.updateOne()),
+		write("DELETE", "/{table}", data.Delete{}, one(remove), d.remove()),
+		write("DELETE", "/{table}/{id}", data.DeleteOne{}, two(remove, removeOne), d.either(d.remove(), d.removeOne())),
+		write("DELETE", "/{schema}/{table}/{id}", data.DeleteOne{}, three(removeOne), d.removeOne()),
 
-		download("/{table}/export", one(export)),
-		download("/{schema}/{table}/export", named(export)),
-		action(read("/{table}/query", data.List{}, one(search)), "POST", route.LimitREST),
-		action(read("/{schema}/{table}/query", data.List{}, named(search)), "POST", route.LimitREST),
-		action(write("", "/{table}/bulk", data.Create{}, one(bulkCreate)), "POST", route.LimitBulk),
-		action(write("", "/{schema}/{table}/bulk", data.Create{}, named(bulkCreate)), "POST", route.LimitBulk),
-		action(write("", "/{table}/bulk", data.UpdateEach{}, one(bulkUpdate)), "PATCH", route.LimitBulk),
-		action(write("", "/{schema}/{table}/bulk", data.UpdateEach{}, named(bulkUpdate)), "PATCH", route.LimitBulk),
-		action(write("", "/{table}/bulk", data.Delete{}, one(bulkRemove)), "DELETE", route.LimitBulk),
-		action(write("", "/{schema}/{table}/bulk", data.Delete{}, named(bulkRemove)), "DELETE", route.LimitBulk),
+		download("/{table}/export", one(export), d.export()),
+		download("/{schema}/{table}/export", named(export), d.export()),
+		search("/{table}/query", one(find), d.search()),
+		search("/{schema}/{table}/query", named(find), d.search()),
+		bulk("POST", "/{table}/bulk", data.Create{}, one(bulkCreate), d.bulkCreate()),
+		bulk("POST", "/{schema}/{table}/bulk", data.Create{}, named(bulkCreate), d.bulkCreate()),
+		bulk("PATCH", "/{table}/bulk", data.UpdateEach{}, one(bulkUpdate), d.bulkUpdate()),
+		bulk("PATCH", "/{schema}/{table}/bulk", data.UpdateEach{}, named(bulkUpdate), d.bulkUpdate()),
+		bulk("DELETE", "/{table}/bulk", data.Delete{}, one(bulkRemove), d.bulkRemove()),
+		bulk("DELETE", "/{schema}/{table}/bulk", data.Delete{}, named(bulkRemove), d.bulkRemove()),
 	}
 }
 
+func read(path string, message any, handle func(*route.Request) error, doc route.Doc) route.Route {
+	return route.Route{Method: "GET", Path: base + path, Access: route.Authenticated, Scope: scopeRead,
+		Message: message, BodyLimit: route.LimitREST, Doc: doc, Handle: handle}
+}
+
+func write(method, path string, message any, handle func(*route.Request) error, doc route.Doc) route.Route {
+	return route.Route{Method: method, Path: base + path, Access: route.Authenticated, Scope: scopeWrite,
+		Message: message, BodyLimit: route.LimitREST, Doc: doc, Handle: handle}
+}
+
+// bulk is a route that takes many rows.
+func bulk(method, path string, message any, handle func(*route.Request) error, doc route.Doc) route.Route {
+	r := write(method, path, message, handle, doc)
+	r.BodyLimit = route.LimitBulk
+	return r
+}
+
+// search is a read whose query stands in the body.
+func search(path string, handle func(*route.Request) error, doc route.Doc) route.Route {
+	r := read(path, data.List{}, handle, doc)
+	r.Method = "POST"
+	return r
+}
+
 // download is a route whose answer is streamed.
-func download(path string, handle func(*route.Request) error) route.Route {
-	r := read(path, data.Export{}, handle)
+func download(path string, handle func(*route.Request) error, doc route.Doc) route.Route {
+	r := read(path, data.Export{}, handle, doc)
 	r.Timeout = exportTimeout
 	return r
-}
-
-// action is a route of its own method and limit.
-func action(r route.Route, method string, limit route.Limit) route.Route {
-	r.Method, r.BodyLimit = method, limit
-	return r
-}
-
-func read(path string, message any, handle func(*route.Request) error) route.Route {
-	return route.Route{Method: "GET", Path: base + path, Access: route.Authenticated, Scope: scopeRead,
-		Message: message, BodyLimit: route.LimitREST, Handle: handle}
-}
-
-func write(method, path string, message any, handle func(*route.Request) error) route.Route {
-	return route.Route{Method: method, Path: base + path, Access: route.Authenticated, Scope: scopeWrite,
-		Message: message, BodyLimit: route.LimitREST, Handle: handle}
 }
 
 // handler answers a request for the place that its path names.

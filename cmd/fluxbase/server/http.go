@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"fluxbase/cmd/fluxbase/config"
+	"fluxbase/persistence/caller"
 	"fluxbase/transport"
 	"fluxbase/transport/admin"
 	"fluxbase/transport/auth"
 	"fluxbase/transport/limit"
 	"fluxbase/transport/metrics"
 	"fluxbase/transport/monitoring"
+	"fluxbase/transport/openapi"
 	"fluxbase/transport/realtimeadmin"
 	"fluxbase/transport/rest"
 	"fluxbase/transport/route"
@@ -23,7 +25,9 @@ import (
 type front struct {
 	metrics *metrics.Metrics
 	http    *transport.Server
-	url     string
+	// document describes what http serves.
+	document *openapi.API
+	url      string
 	// metricsURL is empty when the metrics listener is off.
 	metricsURL string
 }
@@ -77,6 +81,7 @@ func (s *Server) openFront(context.Context) error {
 // routes is everything that the node serves.
 func (s *Server) routes() []route.Route {
 	c := s.options.Config
+	s.document = openapi.New(tables.Dialect, rest.Dialect)
 	var all []route.Route
 	for _, area := range [][]route.Route{
 		auth.Routes(auth.Options{
@@ -93,10 +98,21 @@ func (s *Server) routes() []route.Route {
 		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),
+		s.document.Routes(),
 	} {
 		all = append(all, area...)
 	}
+	s.document.Describe(all)
 	return all
+}
+
+// Document is the API's document of everything in the default tenant.
+func (s *Server) Document(ctx context.Context) (*openapi.Document, error) {
+	t, err := s.tenants.directory.Open(ctx, s.tenants.directory.Default().ID)
+	if err != nil {
+		return nil, err
+	}
+	return s.document.For(caller.System(t.ID), t.Parts.route.Catalog.Current())
 }
 
 // origins are the configured ones and our own public address.

@@ -15,6 +15,8 @@ import (
 // list is a mistake until somebody decides otherwise here.
 var additions = []string{
 	"GET /ready",
+	// The document, beside the one at the root.
+	"GET /api/v1/openapi.json",
 	// A table outside of the default schema, by id; POST takes {table}/{id} for
 	// schema and table.
 	"GET /api/v1/tables/{schema}/{table}/{id}",

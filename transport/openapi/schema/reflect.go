@@ -29,17 +29,8 @@ func NewComponents() *Components {
 // Schemas are the components by name. The map is the collection's own.
 func (c *Components) Schemas() map[string]*Schema { return c.schemas }
 
-// Add puts a schema under a name and gives the reference to it. A name that is
-// there already keeps the first schema.
-func (c *Components) Add(name string, s *Schema) *Schema {
-	if _, ok := c.schemas[name]; !ok {
-		c.schemas[name] = c.Resolve(s)
-	}
-	return Ref(name)
-}
-
-// Ref refers to a component.
-func Ref(name string) *Schema { return &Schema{Ref: "#/components/schemas/" + name} }
+// ref refers to a component.
+func ref(name string) *Schema { return &Schema{Ref: "#/components/schemas/" + name} }
 
 // Of is the schema of a payload: a *Schema as it is, anything else by its type, as
 // encoding/json writes it. Struct types with names become components.
@@ -53,14 +44,21 @@ func (c *Components) Of(v any) *Schema {
 	return c.of(reflect.TypeOf(v))
 }
 
-// Resolve replaces what stands for Go values in a schema. What needs no change is
-// given back as it is.
+// Resolve replaces what stands for Go values and components in a schema. A name that
+// is there already keeps its first schema.
 func (c *Components) Resolve(s *Schema) *Schema {
 	if s == nil {
 		return nil
 	}
 	if s.value != nil {
 		return c.Of(s.value)
+	}
+	if s.name != "" {
+		if _, ok := c.schemas[s.name]; !ok {
+			c.schemas[s.name] = Any() // for one that contains itself
+			c.schemas[s.name] = c.Resolve(s.Named(""))
+		}
+		return ref(s.name)
 	}
 	r := *s
 	r.Items, r.Additional = c.Resolve(s.Items), c.Resolve(s.Additional)
@@ -145,13 +143,13 @@ func (c *Components) named(t reflect.Type) *Schema {
 		return c.object(t)
 	}
 	if name, ok := c.names[t]; ok {
-		return Ref(name)
+		return ref(name)
 	}
 	name := c.free(componentName(t))
 	c.names[t] = name
 	c.schemas[name] = Any() // for a type that contains itself
 	c.schemas[name] = c.object(t)
-	return Ref(name)
+	return ref(name)
 }
 
 // componentName is the package and the type in one word: auth.tokens is
@@ -185,12 +183,16 @@ func (c *Components) object(t reflect.Type) *Schema {
 		name, options, _ := strings.Cut(tag, ",")
 		if f.Anonymous && name == "" {
 			embedded := f.Type
-			if embedded.Kind() == reflect.Pointer {
+			pointer := embedded.Kind() == reflect.Pointer
+			if pointer {
 				embedded = embedded.Elem()
 			}
 			if embedded.Kind() == reflect.Struct {
 				inner := c.object(embedded)
-				s.Properties, s.Required = append(s.Properties, inner.Properties...), append(s.Required, inner.Required...)
+				s.Properties = append(s.Properties, inner.Properties...)
+				if !pointer {
+					s.Required = append(s.Required, inner.Required...)
+				}
 				continue
 			}
 		}

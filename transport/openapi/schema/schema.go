@@ -6,7 +6,9 @@ package schema
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // Schema is a Schema Object. The zero value is any value whatever. One that has a
@@ -38,8 +40,10 @@ type Schema struct {
 	OneOf      []*Schema `json:"oneOf,omitempty"`
 	AnyOf      []*Schema `json:"anyOf,omitempty"`
 
-	// value, when not nil, is the Go value that the schema is to be taken from.
+	// value, when not nil, is the Go value that the schema is to be taken from; name
+	// the component that it is to become.
 	value any
+	name  string
 }
 
 // Property is a member of an object.
@@ -145,10 +149,40 @@ func Optional(name string, s *Schema) Member { return Member{Property{name, s}, 
 // From stands for the form of a Go value inside of a schema that is written down.
 func From(v any) *Schema { return &Schema{value: v} }
 
+// Named is the same as a component of that name; see Name.
+func (s *Schema) Named(name string) *Schema {
+	c := *s
+	c.name = name
+	return &c
+}
+
+// Name makes the name of a component of any texts: what cannot stand in it is
+// written in hexadecimal digits, so that different texts have different names. A
+// dot parts the texts.
+func Name(texts ...string) string {
+	var b strings.Builder
+	for i, text := range texts {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		for _, c := range []byte(text) {
+			if c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
+				b.WriteByte(c)
+			} else {
+				fmt.Fprintf(&b, "-%02x", c)
+			}
+		}
+	}
+	return b.String()
+}
+
+// refers tells whether the schema becomes a reference, beside which nothing is
+// looked at.
+func (s *Schema) refers() bool { return s.Ref != "" || s.value != nil || s.name != "" }
+
 // OrNull is the same or null.
 func (s *Schema) OrNull() *Schema {
-	if s.Ref != "" || s.value != nil {
-		// What stands beside a reference is not looked at.
+	if s.refers() {
 		return &Schema{Nullable: true, AllOf: []*Schema{s}}
 	}
 	c := *s
@@ -164,7 +198,7 @@ func (s *Schema) Described(text string) *Schema {
 	if text == "" {
 		return s
 	}
-	if s.Ref != "" || s.value != nil {
+	if s.refers() {
 		return &Schema{Description: text, AllOf: []*Schema{s}}
 	}
 	c := *s

@@ -102,9 +102,9 @@ func Kind(tenant string) string { return "rpc:" + tenant }
 // death of a node or of a connection begins it again: what it wrote is undone then.
 const attempts = 3
 
-// lane is whose turn it is: each user's, each key's, the anonymous callers' together,
+// Lane is whose turn it is: each user's, each key's, the anonymous callers' together,
 // and the schedules'.
-func (c *Call) lane() string {
+func (c *Call) Lane() string {
 	switch {
 	case !c.ScheduledAt.IsZero():
 		return "schedule"
@@ -139,7 +139,7 @@ func (s *Store) columns(c *Call) []any {
 
 // Begin notes a call that somebody waits for, as running and held by the node.
 func (s *Store) Begin(ctx context.Context, c Call, node string, lease time.Duration) (*Claimed, error) {
-	x := &Claimed{Call: c, Task: queue.Task{Kind: s.kind, Lane: c.lane(), Attempt: 1, MaxAttempts: 1}}
+	x := &Claimed{Call: c, Task: queue.Task{Kind: s.kind, Lane: c.Lane(), Attempt: 1, MaxAttempts: 1}}
 	err := s.db.Owner(ctx, func(conn *pgxpool.Conn) error {
 		batch := &pgx.Batch{}
 		// A crash of PostgreSQL that forgets this forgets what the call did, too.
@@ -147,7 +147,7 @@ func (s *Store) Begin(ctx context.Context, c Call, node string, lease time.Durat
 		batch.Queue(`WITH noted AS (`+insert+`'running', false, NULL, clock_timestamp(), NULL, NULL, NULL, NULL RETURNING id)
 			INSERT INTO queue.tasks (id, kind, lane, attempt, max_attempts, claim, node, free_at)
 			SELECT id, $10, $11, 1, 1, gen_random_uuid(), $12, clock_timestamp() + $13::float8 * interval '1 second' FROM noted
-			RETURNING id::text, claim::text`, append(s.columns(&c), s.kind, c.lane(), node, lease.Seconds())...).
+			RETURNING id::text, claim::text`, append(s.columns(&c), s.kind, c.Lane(), node, lease.Seconds())...).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&x.Task.ID, &x.Claim) })
 		return db.Fault(conn.SendBatch(ctx, batch).Close())
 	})
@@ -169,7 +169,7 @@ func (s *Store) Enqueue(ctx context.Context, c Call, most int) (id string, err e
 		err := conn.QueryRow(ctx, `WITH noted AS (`+insert+`'pending', true, $10::json, NULL::timestamptz, NULL, NULL, NULL, NULL
 			WHERE $13 = 0 OR (SELECT count(*) FROM queue.tasks t WHERE t.kind = $11 AND t.lane = $12) < $13 RETURNING id)
 			SELECT queue.enqueue(id, $11, $12, $14)::text FROM noted`,
-			append(s.columns(&c), who, s.kind, c.lane(), most, attempts)...).Scan(&id)
+			append(s.columns(&c), who, s.kind, c.Lane(), most, attempts)...).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.Newf(fault.RateLimitExceeded, "%d executions are waiting or running already", most).WithRetryAfter(time.Second)
 		}

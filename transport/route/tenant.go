@@ -1,6 +1,7 @@
 package route
 
 import (
+	"fluxbase/actors/execution"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/catalog"
 )
@@ -18,6 +19,8 @@ type Tenant struct {
 	Registrar kernel.Target
 	// Feed is the actor of actors/feed.
 	Feed kernel.Target
+	// Executions is where calls of stored procedures go.
+	Executions execution.Desk
 	// Catalog is what the tenant's database has to offer.
 	Catalog *catalog.Catalog
 }

@@ -350,6 +350,21 @@ type RPC struct {
 	DefaultExecutionTime time.Duration `key:"default_max_execution_time" default:"30s"`
 	MaxExecutionTime     time.Duration `key:"max_max_execution_time" default:"5m"`
 	SyncAllowedIPRanges  []string      `key:"sync_allowed_ip_ranges"`
+	// MaxConcurrent is how many calls that are waited for run at a time, AsyncWorkers
+	// how many others, of each tenant on each node. MaxConcurrentPerCaller bounds both
+	// for one caller. MaxPendingPerCaller is how many calls of one caller may wait or
+	// run that nobody waits for; 0 for any number.
+	MaxConcurrent          int `key:"max_concurrent" default:"8"`
+	AsyncWorkers           int `key:"async_workers" default:"4"`
+	MaxConcurrentPerCaller int `key:"max_concurrent_per_caller" default:"4"`
+	MaxPendingPerCaller    int `key:"max_pending_per_caller" default:"100"`
+	// RateLimit is how many calls one caller may make in RateWindow; 0 for any number.
+	RateLimit  int           `key:"rate_limit" default:"0"`
+	RateWindow time.Duration `key:"rate_window" default:"1m"`
+	// Lease is after how long another node takes over what a dead one was running.
+	Lease time.Duration `key:"lease_ttl" default:"15s"`
+	// Retention is how long executions that have ended are kept, with their logs.
+	Retention time.Duration `key:"execution_retention" default:"720h"`
 }
 
 // Scaling is what several nodes share, and what a node leaves out.

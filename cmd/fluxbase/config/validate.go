@@ -217,6 +217,9 @@ func (v *violations) numbers(c *Config) {
 		{"server.body_limits.max_json_depth", c.Server.BodyLimits.MaxJSONDepth},
 		{"server.max_connections", c.Server.MaxConnections},
 		{"tenants.max_tenants", c.Tenants.MaxTenants},
+		{"rpc.default_max_rows", c.RPC.DefaultMaxRows},
+		{"rpc.max_concurrent", c.RPC.MaxConcurrent},
+		{"rpc.max_concurrent_per_caller", c.RPC.MaxConcurrentPerCaller},
 	} {
 		if n.value < 1 {
 			v.add(n.path, "must be at least 1")
@@ -248,10 +251,20 @@ func (v *violations) numbers(c *Config) {
 		{"server.request_timeout", c.Server.RequestTimeout},
 		{"server.shutdown_timeout", c.Server.ShutdownTimeout},
 		{"cluster.renew", c.Cluster.Renew},
+		{"rpc.default_max_execution_time", c.RPC.DefaultExecutionTime},
+		{"rpc.max_max_execution_time", c.RPC.MaxExecutionTime},
+		{"rpc.rate_window", c.RPC.RateWindow},
+		{"rpc.execution_retention", c.RPC.Retention},
 	} {
 		if d.value <= 0 {
 			v.add(d.path, "must be more than 0")
 		}
+	}
+	if c.RPC.AsyncWorkers < 0 || c.RPC.MaxPendingPerCaller < 0 || c.RPC.RateLimit < 0 {
+		v.add("rpc", "async_workers, max_pending_per_caller and rate_limit must not be below 0")
+	}
+	if c.RPC.Lease < time.Second {
+		v.add("rpc.lease_ttl", "must be at least 1s")
 	}
 	limits := c.Realtime.Limits
 	own := RealtimeRates{limits.MessagesPerSecond, limits.JoinsPerSecond, limits.PresencePerSecond, limits.BytesPerSecond}

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"fluxbase/actors/execution"
 	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
 	"fluxbase/actors/relay"
 	"fluxbase/actors/tenant"
 	"fluxbase/listeners"
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/procedure"
+	"fluxbase/persistence/queue"
 	"fluxbase/persistence/tenancy"
 )
 
@@ -21,6 +24,8 @@ import (
 type bells struct {
 	listener *listeners.Listener
 	reloader kernel.Ref
+	// stored rings for the procedures of all tenants that live in the control database.
+	stored procedure.Bell
 }
 
 func (s *Server) openBells(context.Context) error {
@@ -33,9 +38,10 @@ func (s *Server) openBells(context.Context) error {
 		return err
 	}
 	s.listener = listeners.Listen(listeners.Options{
-		URL:      address,
-		Channels: []string{listeners.Changes, listeners.Messages, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members, tenancy.Channel},
-		Logger:   s.options.Logger,
+		URL: address,
+		Channels: []string{listeners.Changes, listeners.Messages, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members,
+			tenancy.Channel, procedure.NotifyChannel, queue.Channel},
+		Logger: s.options.Logger,
 	}, listeners.Handler{
 		Up: func() {
 			// Whatever rang while nobody listened is looked up.
@@ -43,11 +49,15 @@ func (s *Server) openBells(context.Context) error {
 			s.tenants.directory.Refresh()
 			s.tellFeeds(feed.ListenerUp{})
 			s.tellAttendants(relay.Rung{})
+			s.stored.Heard()
+			s.tellSchedulers()
+			s.tellRunners(execution.Rung{})
 			s.reload(reloadKeys{}, reloadSchema{})
 		},
 		Down: func(error) {
 			s.revoked.ListenerDown()
 			s.tellFeeds(feed.ListenerDown{})
+			s.stored.Deaf()
 		},
 		Bell: s.rang,
 	})
@@ -71,6 +81,11 @@ func (s *Server) rang(channel, payload string) {
 		}
 	case tenancy.Channel:
 		s.tenants.directory.Refresh()
+	case procedure.NotifyChannel:
+		s.stored.Heard()
+		s.tellSchedulers()
+	case queue.Channel:
+		s.tellRunners(execution.Rung{Payload: payload})
 	case listeners.Revocations:
 		number, err := strconv.ParseInt(payload, 10, 64)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 	"fluxbase/transport/realtimeadmin"
 	"fluxbase/transport/rest"
 	"fluxbase/transport/route"
+	"fluxbase/transport/rpc"
 	"fluxbase/transport/tables"
 )
 
@@ -41,7 +42,7 @@ func (s *Server) openFront(context.Context) error {
 		Verifier: s.verifier,
 		Tenants:  s.tenants,
 		Logger:   logger,
-		Limits:   limit.New(rateLimits(c.Security), s.sharedLimits(), logger),
+		Limits:   limit.New(rateLimits(c.Security, c.RPC), s.sharedLimits(), logger),
 		Metrics:  s.metrics.HTTP,
 		CORS: transport.CORS{
 			Origins: origins(c), Methods: c.CORS.AllowedMethods, Headers: c.CORS.AllowedHeaders,
@@ -95,6 +96,7 @@ func (s *Server) routes() []route.Route {
 		admin.Routes(s.operators),
 		tables.Routes(),
 		rest.Routes(),
+		rpc.Routes(rpc.Options{Enabled: c.RPC.Enabled, Timeout: c.RPC.MaxExecutionTime + callGrace}),
 		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),
@@ -146,7 +148,7 @@ func bodyLimits(c config.Server) map[route.Limit]int64 {
 	}
 }
 
-func rateLimits(c config.Security) []limit.Rule {
+func rateLimits(c config.Security, calls config.RPC) []limit.Rule {
 	rules := []limit.Rule{
 		{Bucket: "login", Limit: c.AuthLoginRateLimit, Window: c.AuthLoginRateWindow},
 		{Bucket: "signup", Limit: c.AuthSignupRateLimit, Window: c.AuthSignupRateWindow},
@@ -157,6 +159,9 @@ func rateLimits(c config.Security) []limit.Rule {
 		{Bucket: "admin_setup", Limit: c.AdminSetupRateLimit, Window: c.AdminSetupRateWindow},
 		{Bucket: "admin_login", Limit: c.AdminLoginRateLimit, Window: c.AdminLoginRateWindow},
 		{Bucket: "migrations", Limit: c.ServiceRoleRateLimit, Window: c.ServiceRoleRateWindow, Key: limit.PerCaller},
+	}
+	if calls.RateLimit > 0 {
+		rules = append(rules, limit.Rule{Bucket: "rpc", Limit: calls.RateLimit, Window: calls.RateWindow, Key: limit.PerCaller})
 	}
 	if c.EnableGlobalRateLimit {
 		rules = append(rules, limit.Rule{Bucket: limit.Global, Limit: c.GlobalRateLimit, Window: c.GlobalRateWindow})

@@ -50,6 +50,11 @@ var additions = []string{
 	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
 	// Why somebody gets a change or does not.
 	"POST /api/v1/realtime/explain",
+	// What became of calls of procedures, for administrators: the public SDK's.
+	"GET /api/v1/admin/rpc/executions",
+	"GET /api/v1/admin/rpc/executions/{id}",
+	"GET /api/v1/admin/rpc/executions/{id}/logs",
+	"POST /api/v1/admin/rpc/executions/{id}/cancel",
 	// Server-sent events.
 	"GET /realtime/sse",
 	// The doors of supabase-js.

@@ -16,6 +16,7 @@ import (
 	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/message"
+	"fluxbase/persistence/procedure"
 	"fluxbase/persistence/tenancy"
 	"fluxbase/transport/route"
 )
@@ -28,7 +29,9 @@ type tenantParts struct {
 	log      *changelog.Log
 	messages *message.Store
 	// attendant of the tenant's relay; zero when its database is another's.
-	attendant kernel.Ref
+	attendant  kernel.Ref
+	procedures *procedure.Library
+	executions executions
 }
 
 // tenants is the directory in the form that transport asks for.
@@ -55,6 +58,7 @@ func (s *Server) openTenants(ctx context.Context) error {
 		return err
 	}
 	s.tenants = tenants{directory}
+	s.onStop("executions", s.drainExecutions)
 	// The default tenant is wanted by the first request in any case: what is wrong
 	// with it stops the start instead of that request.
 	_, err = directory.Open(ctx, directory.Default().ID)
@@ -115,6 +119,10 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		return nil, closing, err
 	}
 	if err = s.openMessages(p, info, spawn); err != nil {
+		return nil, closing, err
+	}
+	p.procedures = procedure.NewLibrary(procedure.New(database, info.ID), &s.stored)
+	if err = s.openExecutions(p, info, spawn); err != nil {
 		return nil, closing, err
 	}
 	people := identity.Options{

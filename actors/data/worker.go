@@ -53,14 +53,25 @@ func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 		late.whole = true
 		reply, err = late.handle(ctx, msg)
 	}
-	switch fault.CodeOf(err) {
-	case fault.TableNotFound, fault.UnknownColumn, fault.RelationshipNotFound, fault.FunctionNotFound:
-		if changed, failed := w.catalog.Refresh(ctx, seen); failed != nil || !changed {
-			return reply, err
-		}
-		return w.handle(ctx, msg)
+	if !unknown(err) {
+		return reply, err
+	}
+	if changed, failed := w.catalog.Refresh(ctx, seen); failed == nil && changed {
+		reply, err = w.handle(ctx, msg)
+	}
+	if m, ok := msg.(asked); ok && unknown(err) {
+		err = hinted(err, w.catalog.Current(), m.by())
 	}
 	return reply, err
+}
+
+// unknown tells whether a name was not found.
+func unknown(err error) bool {
+	switch fault.CodeOf(err) {
+	case fault.TableNotFound, fault.UnknownColumn, fault.RelationshipNotFound, fault.FunctionNotFound:
+		return true
+	}
+	return false
 }
 
 func (w *Worker) handle(ctx context.Context, msg any) (any, error) {

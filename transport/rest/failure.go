@@ -115,8 +115,13 @@ func describe(err error) *refusal {
 		return fromDatabase(f, report)
 	}
 	details := f.Details
-	if reason, ok := details.(sql.Reason); ok {
-		details = reason.Reason
+	switch d := details.(type) {
+	case sql.Reason:
+		details = d.Reason
+	case sql.MissingFunction:
+		details = d.Reason
+	case sql.MissingRelationship:
+		details = d.Reason
 	}
 	r = refuse(route.Status(f.Code), "", strings.TrimPrefix(f.Message, "Invalid query parameters: "))
 	r.Hint = text(f.Hint)

@@ -3,6 +3,8 @@ package config
 import (
 	"reflect"
 	"strings"
+
+	"fluxbase/persistence/spelling"
 )
 
 // key is one leaf of Config.
@@ -51,7 +53,7 @@ func variableOf(path string) string {
 func nearest(path string) string {
 	best, distance := "", len(path)/2+1
 	for _, k := range keys {
-		if d := levenshtein(path, k.path, distance); d < distance {
+		if d := spelling.Distance(path, k.path, distance); d < distance {
 			best, distance = k.path, d
 		}
 	}
@@ -66,29 +68,4 @@ func nearest(path string) string {
 		}
 	}
 	return ""
-}
-
-// levenshtein counts the edits between a and b; it gives up and returns limit
-// when the lengths alone differ by as much.
-func levenshtein(a, b string, limit int) int {
-	if d := len(a) - len(b); d >= limit || -d >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

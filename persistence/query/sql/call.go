@@ -65,6 +65,16 @@ func rawFits(t *catalog.Type, raw string) bool {
 	return t != nil && (t.Name == raw || raw == "json" && t.Name == "jsonb")
 }
 
+// MissingFunction is the Details of FUNCTION_NOT_FOUND.
+type MissingFunction struct {
+	Reason string `json:"reason"`
+	// Arguments are the names of what was given; Whole tells that it was a body that
+	// only a function of one parameter without a name takes.
+	Function  query.Relation `json:"-"`
+	Arguments []string       `json:"-"`
+	Whole     bool           `json:"-"`
+}
+
 func functionNotFound(q *query.Call, names []string) error {
 	names = slices.DeleteFunc(slices.Sorted(slices.Values(names)), func(n string) bool { return n == "" })
 	name, with := q.Function.String(), " without parameters"
@@ -86,7 +96,8 @@ func functionNotFound(q *query.Call, names []string) error {
 		message = "Could not find the function " + name + " in the schema cache"
 	}
 	return fault.New(fault.FunctionNotFound, message).
-		WithDetails(Reason{"Searched for the function " + name + with + alternative + ", but no matches were found in the schema cache."})
+		WithDetails(MissingFunction{Function: q.Function, Arguments: names, Whole: q.RawType != "" && q.RawType != "json",
+			Reason: "Searched for the function " + name + with + alternative + ", but no matches were found in the schema cache."})
 }
 
 // Called says what a call gives.

@@ -14,6 +14,14 @@ type Reason struct {
 	Reason string `json:"reason"`
 }
 
+// MissingRelationship is the Details of RELATIONSHIP_NOT_FOUND.
+type MissingRelationship struct {
+	Reason string `json:"reason"`
+	// From is where the relationship was to begin, Name what was to be embedded.
+	From query.Relation `json:"-"`
+	Name string         `json:"-"`
+}
+
 // EmbedName is the Details of a fault about an embed.
 type EmbedName struct {
 	Embed string `json:"embed"`
@@ -38,8 +46,8 @@ func (c *compiler) relationship(e *query.Embed) (*catalog.Relationship, error) {
 			using = " using the hint '" + e.Hint + "'"
 		}
 		return nil, fault.Newf(fault.RelationshipNotFound, "Could not find a relationship between '%s' and '%s' in the schema cache", c.relation.Name, e.Name).
-			WithDetails(Reason{"Searched for a foreign key relationship between '" + c.relation.Name + "' and '" + e.Name + "'" + using +
-				" in the schema '" + c.relation.Schema + "', but no matches were found."})
+			WithDetails(MissingRelationship{From: c.relation.query(), Name: e.Name, Reason: "Searched for a foreign key relationship between '" +
+				c.relation.Name + "' and '" + e.Name + "'" + using + " in the schema '" + c.relation.Schema + "', but no matches were found."})
 	}
 	details, hints := make([]Candidate, len(found)), make([]string, len(found))
 	for i, r := range found {

@@ -79,24 +79,33 @@ func (b *bound) texts(d *pgconn.StatementDescription, args []any) bool {
 		return false
 	}
 	for i, arg := range args {
-		start := len(b.memory)
 		switch arg := arg.(type) {
 		case string:
-			b.memory = append(b.memory, arg...)
+			b.text(arg)
 		case Text:
 			b.values = append(b.values, arg)
-			continue
 		case int64:
 			if d.ParamOIDs[i] != pgtype.Int8OID {
 				return false
 			}
-			b.memory = strconv.AppendInt(b.memory, arg, 10)
+			b.number(arg)
 		default:
 			return false
 		}
-		b.values = append(b.values, b.memory[start:len(b.memory):len(b.memory)])
 	}
 	return true
+}
+
+func (b *bound) text(value string) {
+	start := len(b.memory)
+	b.memory = append(b.memory, value...)
+	b.values = append(b.values, b.memory[start:len(b.memory):len(b.memory)])
+}
+
+func (b *bound) number(value int64) {
+	start := len(b.memory)
+	b.memory = strconv.AppendInt(b.memory, value, 10)
+	b.values = append(b.values, b.memory[start:len(b.memory):len(b.memory)])
 }
 
 // plain gives arguments that the driver knows.

@@ -108,6 +108,7 @@ func TestFaultsSayWhatHappened(t *testing.T) {
 			age int CONSTRAINT t_age CHECK (age > 0),
 			short varchar(2));
 		CREATE VIEW grown AS SELECT * FROM t WHERE age >= 18 WITH CHECK OPTION;
+		GRANT INSERT ON grown TO authenticated;
 		INSERT INTO t VALUES (1);
 		CREATE FUNCTION refuse() RETURNS void LANGUAGE plpgsql AS $$
 		BEGIN

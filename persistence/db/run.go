@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -186,19 +185,20 @@ func (t *transaction) send(s *session, pipeline *pgconn.Pipeline, described bool
 			pipeline.SendQueryStatement(d, values, formats, results)
 		}
 	}
-	c := &t.caller
-	claims := []byte(c.Claims)
-	if claims == nil {
-		claims = []byte{} // nil would be NULL
-	}
-	query(s.preamble[resetName], nil, nil, nil)
-	query(s.preamble[settingsName], [][]byte{
-		[]byte(c.DatabaseRole()), claims, []byte(c.Tenant), []byte(c.UserID), []byte(c.Role),
-		strconv.AppendInt(nil, max(t.timeout.Milliseconds(), 1), 10),
-	}, nil, nil)
+	settings := s.preamble[settingsName]
 	if t.readOnly {
-		query(s.preamble[readOnlyName], nil, nil, nil)
+		settings = s.preamble[readingName]
 	}
+	c, b := &t.caller, &s.settings
+	b.reset()
+	b.text(string(c.DatabaseRole()))
+	b.text(string(c.Claims))
+	b.text(c.Tenant)
+	b.text(c.UserID)
+	b.text(string(c.Role))
+	b.number(max(t.timeout.Milliseconds(), 1))
+	query(s.preamble[resetName], nil, nil, nil)
+	query(settings, b.values, nil, nil)
 	for i := range t.statements {
 		b := &s.bound[i]
 		query(t.prepared[i].description, b.values, b.formats, b.results)
@@ -207,12 +207,8 @@ func (t *transaction) send(s *session, pipeline *pgconn.Pipeline, described bool
 
 // receive reads the answers up to the end of the transaction.
 func (t *transaction) receive(s *session, pipeline *pgconn.Pipeline) error {
-	preamble := 2
-	if t.readOnly {
-		preamble++
-	}
 	var failed error
-	for i := -preamble; ; i++ {
+	for i := -preambleLength; ; i++ {
 		results, err := pipeline.GetResults()
 		if err != nil {
 			if !isServerError(err) {

@@ -20,25 +20,31 @@ const statementLimit = 256
 const (
 	resetName    = "fluxbase_reset"
 	settingsName = "fluxbase_settings"
-	readOnlyName = "fluxbase_read_only"
+	readingName  = "fluxbase_reading"
 	roleName     = "fluxbase_role"
 )
 
 // preamble has their text. RESET ALL undoes what a function may have set for the
 // whole session. The settings are evaluated, but no row is returned: the claims
-// need not travel back.
+// need not travel back. Those of a read-only transaction are a statement of their
+// own, so that one more need not be sent.
 var preamble = map[string]string{
-	resetName: `RESET ALL`,
-	settingsName: `SELECT 1 WHERE num_nulls(
+	resetName:    `RESET ALL`,
+	settingsName: `SELECT 1 WHERE num_nulls(` + settings + `) > 0`,
+	readingName:  `SELECT 1 WHERE num_nulls(` + settings + `, set_config('transaction_read_only', 'on', true)) > 0`,
+	roleName:     `SELECT 1 WHERE set_config('role', $1, true) IS NULL`,
+}
+
+const settings = `
 		set_config('role', $1, true),
 		set_config('request.jwt.claims', $2, true),
 		set_config('app.current_tenant_id', $3, true),
 		set_config('app.user_id', $4, true),
 		set_config('app.role', $5, true),
-		set_config('statement_timeout', $6, true)) > 0`,
-	readOnlyName: `SELECT 1 WHERE set_config('transaction_read_only', 'on', true) IS NULL`,
-	roleName:     `SELECT 1 WHERE set_config('role', $1, true) IS NULL`,
-}
+		set_config('statement_timeout', $6, true)`
+
+// preambleLength is how many statements a transaction begins with.
+const preambleLength = 2
 
 // session is what we know about one connection: the statements prepared on it.
 // They are kept per role, because PostgreSQL plans a statement anew each time it
@@ -52,6 +58,7 @@ type session struct {
 	run        uint64                         // numbers the uses, for eviction
 	named      uint64                         // numbers the names
 	bound      []bound                        // the parameters of a run's statements
+	settings   bound                          // those of the preamble
 }
 
 type statementKey struct {

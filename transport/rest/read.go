@@ -94,11 +94,12 @@ func contentRange(offset, rows, total int64) string {
 
 // ranged narrows the page to the Range header, which counts rows from zero.
 func (q *request) ranged(r *route.Request) error {
-	header := r.Header("Range")
-	if header == "" {
-		return nil
-	}
-	if unit := r.Header("Range-Unit"); unit != "" && unit != "items" {
+	return q.narrow(r.Header("Range"), r.Header("Range-Unit"))
+}
+
+// narrow is ranged with the values of Range and Range-Unit.
+func (q *request) narrow(header, unit string) error {
+	if header == "" || unit != "" && unit != "items" {
 		return nil
 	}
 	from, to, ok := strings.Cut(strings.TrimPrefix(header, "items="), "-")

@@ -1,6 +1,7 @@
 package floor
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,7 @@ import (
 
 // Rest serves the four statements of the rest scenario: token check, then role,
 // claims and statement in one pipelined implicit transaction, JSON built by
-// PostgreSQL. databaseURL is a login that may become authenticated.
+// PostgreSQL; and the table of the export scenario, row by row. databaseURL is a login that may become authenticated.
 func Rest(ctx context.Context, listener net.Listener, databaseURL, secret string) error {
 	pool, err := pgxpool.New(ctx, databaseURL)
 	if err != nil {
@@ -63,7 +64,36 @@ func Rest(ctx context.Context, listener net.Listener, databaseURL, secret string
 		          select owner, n, body from json_populate_record(null::public.bench_rest, $1) returning *)
 		        select row_to_json(inserted)::text from inserted`, []any{string(body)}, nil
 	})
+	mux.HandleFunc("GET /api/v1/tables/bench_export/export", func(w http.ResponseWriter, r *http.Request) {
+		if err := export(r.Context(), w, pool); err != nil {
+			panic(http.ErrAbortHandler) // the load generator sees that the file has no end
+		}
+	})
 	return http.Serve(listener, mux)
+}
+
+// export writes every row as PostgreSQL prints it.
+func export(ctx context.Context, w http.ResponseWriter, pool *pgxpool.Pool) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `set local role service_role`); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `select row_to_json(t)::text from public.bench_export t`)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		out := bufio.NewWriterSize(w, 32<<10)
+		separator := byte('[')
+		for rows.Next() {
+			// A writer keeps its first error.
+			_ = out.WriteByte(separator)
+			_, _ = out.Write(rows.RawValues()[0])
+			separator = ','
+		}
+		_ = out.WriteByte(']')
+		return errors.Join(rows.Err(), out.Flush())
+	})
 }
 
 func answer(r *http.Request, pool *pgxpool.Pool, secret string, statement func(*http.Request) (string, []any, error)) (string, error) {

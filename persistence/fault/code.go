@@ -104,6 +104,7 @@ const (
 	PayloadTooLarge     Code = "PAYLOAD_TOO_LARGE"
 	UpgradeRequired     Code = "UPGRADE_REQUIRED"
 	UnsupportedMedia    Code = "UNSUPPORTED_MEDIA_TYPE"
+	NotAcceptable       Code = "NOT_ACCEPTABLE"
 	RequestTimeout      Code = "REQUEST_TIMEOUT"
 	HeadersTooLarge     Code = "HEADERS_TOO_LARGE"
 )
@@ -121,6 +122,17 @@ const (
 	RaisedException    Code = "RAISED_EXCEPTION"
 	OperationFailed    Code = "OPERATION_FAILED"
 	InternalError      Code = "INTERNAL_ERROR"
+)
+
+// GraphQL: a request that is not executed. The names are those that its servers and
+// clients agree on.
+const (
+	GraphQLParseFailed      Code = "GRAPHQL_PARSE_FAILED"
+	GraphQLValidationFailed Code = "GRAPHQL_VALIDATION_FAILED"
+	GraphQLOperationUnknown Code = "OPERATION_RESOLUTION_FAILURE"
+	GraphQLLimitExceeded    Code = "QUERY_LIMIT_EXCEEDED"
+	BadUserInput            Code = "BAD_USER_INPUT"
+	IntrospectionDisabled   Code = "INTROSPECTION_DISABLED"
 )
 
 // Sockets: what a realtime connection is told.

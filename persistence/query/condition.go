@@ -1,6 +1,7 @@
 package query
 
-// Condition is a node of a logic tree: And, Or, Not or *Compare.
+// Condition is a node of a logic tree: And, Or, Not, Untrue, *Compare or
+// *Related.
 type Condition interface{ condition() }
 
 // And holds when all of its conditions do; an empty And always holds.

@@ -4,7 +4,8 @@ package query
 // columns.
 type Projection []Item
 
-// Item is one entry of a projection: Star, *Field, *Aggregate or *Embed.
+// Item is one entry of a projection: Star, *Field, *Aggregate, *Embed, *Constant,
+// *Object or Nothing.
 type Item interface{ item() }
 
 // Star is all columns of the relation.
@@ -40,6 +41,11 @@ type Embed struct {
 	Alias string
 	// Hint chooses between several relationships.
 	Hint string
+	// Via, when not empty, is the key of the one relationship that is meant, whatever
+	// Name and Hint are; see catalog.Relationship.Key.
+	Via string
+	// Whole makes one object of all rows, which must be aggregated.
+	Whole bool
 	// Inner drops parents without matching rows.
 	Inner bool
 	// Spread lifts the fields into the parent.

@@ -68,6 +68,9 @@ type Order struct {
 	Path Path
 	// Embed, when not empty, names the to-one embed whose column Path is.
 	Embed string
+	// Related, when not empty, are the keys of to-one relationships that lead, one
+	// after the other, to the relation whose column Path is.
+	Related []string
 	// Distance, when not nil, orders by the distance to a vector.
 	Distance *Distance
 	Desc     bool

@@ -76,6 +76,11 @@ func (s *Size) where(c Condition, depth int) {
 		}
 	case Not:
 		s.where(c.Condition, depth+1)
+	case Untrue:
+		s.where(c.Condition, depth+1)
+	case *Related:
+		s.Conditions++
+		s.where(c.Where, depth+1)
 	case *Compare:
 		s.Conditions++
 		s.Values = max(s.Values, len(c.Values))

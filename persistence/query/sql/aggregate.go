@@ -19,6 +19,10 @@ func (c *compiler) aggregates(fields query.Projection) bool {
 		switch item := item.(type) {
 		case *query.Aggregate:
 			return true
+		case *query.Object:
+			if c.aggregates(item.Fields) {
+				return true
+			}
 		case *query.Embed:
 			e := c.embedded(item.Label())
 			if e.Spread && e.one() && e.inner.aggregates(e.Fields) {
@@ -30,8 +34,17 @@ func (c *compiler) aggregates(fields query.Projection) bool {
 }
 
 func (c *compiler) addAggregate(p *projection, a *query.Aggregate) error {
+	o, err := c.aggregate(a)
+	if err != nil {
+		return err
+	}
+	return p.add(o)
+}
+
+// aggregate compiles an aggregate.
+func (c *compiler) aggregate(a *query.Aggregate) (output, error) {
 	if !functions[a.Function] {
-		return invalid("%q is no aggregate", a.Function)
+		return output{}, invalid("%q is no aggregate", a.Function)
 	}
 	o := output{label: a.Alias, function: a.Function, text: everyRow}
 	if o.label == "" {
@@ -43,21 +56,21 @@ func (c *compiler) addAggregate(p *projection, a *query.Aggregate) error {
 	if a.Of != nil {
 		var w strings.Builder
 		if _, err := c.field(&w, a.Of, 0); err != nil {
-			return err
+			return output{}, err
 		}
 		o.text = w.String()
 	} else if a.Function != "count" {
-		return invalid("%s takes one column", a.Function)
+		return output{}, invalid("%s takes one column", a.Function)
 	}
 	if a.Cast != "" {
 		t, err := castType(a.Cast)
 		if err != nil {
-			return err
+			return output{}, err
 		}
 		var w strings.Builder
 		w.WriteString("::")
 		t.write(&w)
 		o.cast = w.String()
 	}
-	return p.add(o)
+	return o, nil
 }

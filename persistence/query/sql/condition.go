@@ -23,6 +23,15 @@ func (c *compiler) condition(w *strings.Builder, cond query.Condition) error {
 		return nil
 	case *query.Compare:
 		return c.compare(w, cond)
+	case query.Untrue:
+		w.WriteByte('(')
+		if err := c.condition(w, cond.Condition); err != nil {
+			return err
+		}
+		w.WriteString(") IS NOT TRUE")
+		return nil
+	case *query.Related:
+		return c.related(w, cond)
 	}
 	return invalid("a condition is not understood")
 }

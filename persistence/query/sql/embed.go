@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/query"
 )
 
@@ -33,15 +34,11 @@ func (c *compiler) resolve(p query.Projection) error {
 		if err != nil {
 			return err
 		}
-		rel, ok := c.relations.Relation(via.Schema, via.Name)
-		if !ok {
-			return NotFound(query.Relation{Schema: via.Schema, Name: via.Name})
+		inner, err := c.within(via)
+		if err != nil {
+			return err
 		}
-		inner := &compiler{statement: c.statement, relation: rel, parent: c, depth: c.depth + 1, via: via}
-		inner.name = inner.claim(rel.Name + "_" + strconv.Itoa(inner.depth))
-		if via.Junction != nil {
-			inner.junction = inner.claim(via.Junction.Name + "_" + strconv.Itoa(inner.depth))
-		}
+		inner.whole = e.Whole
 		own := *e
 		own.Where, own.Order = ranked(e.Where, e.Order)
 		c.embeds = append(c.embeds, &embedding{Embed: &own, inner: inner})
@@ -50,6 +47,20 @@ func (c *compiler) resolve(p query.Projection) error {
 		}
 	}
 	return nil
+}
+
+// within is the scope of the rows that a relationship leads to.
+func (c *compiler) within(via *catalog.Relationship) (*compiler, error) {
+	rel, ok := c.relations.Relation(via.Schema, via.Name)
+	if !ok {
+		return nil, NotFound(query.Relation{Schema: via.Schema, Name: via.Name})
+	}
+	inner := &compiler{statement: c.statement, relation: rel, parent: c, depth: c.depth + 1, via: via}
+	inner.name = inner.claim(rel.Name + "_" + strconv.Itoa(inner.depth))
+	if via.Junction != nil {
+		inner.junction = inner.claim(via.Junction.Name + "_" + strconv.Itoa(inner.depth))
+	}
+	return inner, nil
 }
 
 // embedded finds an embed by its label.
@@ -222,7 +233,7 @@ func (e *embedding) selection(w *strings.Builder, p *projection, columns func() 
 
 // json writes the embed as one value: an object or null, or an array.
 func (e *embedding) json(w *strings.Builder, truncate int) error {
-	if e.one() {
+	if e.one() || e.Whole {
 		w.WriteString("(SELECT row_to_json(item.*) FROM (")
 		if _, err := e.rows(w, truncate); err != nil {
 			return err

@@ -33,6 +33,9 @@ type output struct {
 	// function is the aggregate, cast the type that its result is converted to.
 	function string
 	cast     string
+	// apart tells that the column is not grouped by, although it has no function of
+	// its own: it is constant, or made of aggregates.
+	apart bool
 	// path is the place of a plain field, by which a grouped result is ordered.
 	path *query.Path
 	// of is the column's type where it is known.
@@ -62,6 +65,8 @@ type projection struct {
 	// grouped tells that rows are aggregated: by all outputs that are no
 	// aggregates.
 	grouped bool
+	// whole tells that there is one group, also of no rows.
+	whole bool
 }
 
 // columns writes the columns, each under its label.
@@ -101,11 +106,14 @@ func (p *projection) group(w *strings.Builder) {
 	}
 	joint := " GROUP BY "
 	for i := range p.outputs {
-		if p.outputs[i].function == "" {
+		if p.outputs[i].function == "" && !p.outputs[i].apart {
 			w.WriteString(joint)
 			w.WriteString(strconv.Itoa(i + 1))
 			joint = ", "
 		}
+	}
+	if p.whole {
+		w.WriteString(" HAVING true") // one row, although nothing may be aggregated
 	}
 }
 
@@ -141,13 +149,14 @@ func (p *projection) add(o output) error {
 // group by; without any, aggregates are grouped by what is selected beside them.
 func (c *compiler) project(fields query.Projection, group []query.Path, truncate int) (*projection, error) {
 	p := &projection{}
-	if len(group) == 0 && plain(fields, truncate) {
+	if len(group) == 0 && !c.whole && plain(fields, truncate) {
 		var star strings.Builder
 		c.row(&star)
 		p.star = star.String()
 		return p, nil
 	}
-	p.grouped = len(group) > 0 || c.aggregates(fields)
+	p.whole = c.whole
+	p.grouped = c.whole || len(group) > 0 || c.aggregates(fields)
 	if err := c.groupColumns(p, fields, group); err != nil {
 		return nil, err
 	}
@@ -200,6 +209,11 @@ func (c *compiler) items(p *projection, fields query.Projection, group []query.P
 				return invalid("%s(…) is embedded beside group_by", item.Name)
 			}
 			err = c.addEmbed(p, c.embedded(item.Label()), truncate)
+		case *query.Constant:
+			err = c.addConstant(p, item)
+		case *query.Object:
+			err = c.addObject(p, item)
+		case query.Nothing:
 		default:
 			return invalid("select is not understood")
 		}
@@ -301,7 +315,7 @@ func (c *compiler) order(w *strings.Builder, terms []query.Order, p *projection)
 		} else {
 			w.WriteString(", ")
 		}
-		if position := p.position(term.Path); position > 0 && term.Embed == "" && term.Distance == nil {
+		if position := p.position(term.Path); position > 0 && term.Embed == "" && len(term.Related) == 0 && term.Distance == nil {
 			w.WriteString(strconv.Itoa(position))
 		} else if err := c.orderKey(w, term); err != nil {
 			return err
@@ -313,6 +327,9 @@ func (c *compiler) order(w *strings.Builder, terms []query.Order, p *projection)
 
 // orderKey writes what a term orders by.
 func (c *compiler) orderKey(w *strings.Builder, term query.Order) error {
+	if len(term.Related) > 0 {
+		return c.orderRelated(w, term.Related, term.Path)
+	}
 	if term.Embed == "" {
 		return c.sortKey(w, term)
 	}

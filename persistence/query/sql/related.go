@@ -36,6 +36,9 @@ type Candidate struct {
 
 // relationship finds the one relationship that an embed means.
 func (c *compiler) relationship(e *query.Embed) (*catalog.Relationship, error) {
+	if e.Via != "" {
+		return c.keyed(e.Via)
+	}
 	found := c.candidates(e)
 	switch len(found) {
 	case 1:

@@ -31,6 +31,9 @@ func (s *Schema) Current() Relations {
 	return fresh
 }
 
+// Of is the compiler's view of one snapshot, whatever comes after it.
+func Of(from *catalog.Snapshot) Relations { return &snapshot{from: from} }
+
 // snapshot turns relations over as they are asked for.
 type snapshot struct {
 	from  *catalog.Snapshot

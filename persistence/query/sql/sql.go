@@ -89,6 +89,9 @@ type compiler struct {
 	junction string
 	// embeds are the embeds of the projection.
 	embeds []*embedding
+	// whole tells that all rows become one, whether or not the projection has
+	// aggregates.
+	whole bool
 }
 
 // newCompiler starts a statement over a relation.

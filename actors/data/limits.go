@@ -42,8 +42,8 @@ func looksAfterData(c caller.Caller) bool {
 	return c.HasRole(caller.Admin, caller.InstanceAdmin, caller.TenantAdmin, caller.Service, caller.TenantService)
 }
 
-// page gives the window that a list gets.
-func (l Limits) page(asked query.Page, c caller.Caller) query.Page {
+// Page gives the window that a list gets.
+func (l Limits) Page(asked query.Page, c caller.Caller) query.Page {
 	limit := asked.Limit
 	if limit == query.NoLimit {
 		limit = l.DefaultPageSize
@@ -81,8 +81,8 @@ func (l Limits) export(asked query.Page, c caller.Caller) query.Page {
 	return asked
 }
 
-// batch checks the number of objects of an insert.
-func (l Limits) batch(rows int) error {
+// Batch checks the number of objects of an insert.
+func (l Limits) Batch(rows int) error {
 	if l.MaxBatchSize >= 0 && int64(rows) > l.MaxBatchSize {
 		return fault.Newf(fault.BatchTooLarge, "Batch size %d exceeds maximum allowed batch size of %d", rows, l.MaxBatchSize)
 	}

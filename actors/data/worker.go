@@ -108,7 +108,7 @@ func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
 	q := *m.Query
 	if m.Terms == nil {
-		q.Page = w.limits.page(q.Page, m.Caller)
+		q.Page = w.limits.Page(q.Page, m.Caller)
 	} else {
 		q.Page = w.limits.cap(q.Page)
 	}
@@ -154,7 +154,7 @@ func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
 }
 
 func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
-	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
+	if err := w.limits.Batch(m.Query.Body.Rows); err != nil {
 		return nil, err
 	}
 	plan, err := sql.Insert(w.schema.Current(), m.Query, w.terms(w.writeOptions(m.Key), m.Terms))
@@ -175,7 +175,7 @@ func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
 }
 
 func (w *Worker) updateEach(ctx context.Context, m *UpdateEach) (*Written, error) {
-	if err := w.limits.batch(m.Query.Body.Rows); err != nil {
+	if err := w.limits.Batch(m.Query.Body.Rows); err != nil {
 		return nil, err
 	}
 	plan, err := sql.UpdateEach(w.schema.Current(), m.Query, w.writeOptions(m.Key))
@@ -265,7 +265,7 @@ func (w *Worker) locateAny(relations sql.Relations, r query.Relation, ids []stri
 	if ids == nil {
 		return nil, nil
 	}
-	if err := w.limits.batch(len(ids)); err != nil {
+	if err := w.limits.Batch(len(ids)); err != nil {
 		return nil, err
 	}
 	rel, ok := relations.Relation(r.Schema, r.Name)

@@ -381,11 +381,11 @@ func TestLimits(t *testing.T) {
 		{DefaultLimits, user, 100, 9950, 50}, {DefaultLimits, user, 100, 20000, 0}, {DefaultLimits, admin, 100, 20000, 100},
 		{Limits{DefaultPageSize: -1, MaxPageSize: 5, MaxTotalResults: -1}, user, -1, 0, 5},
 	} {
-		if got := c.l.page(query.Page{Limit: c.limit, Offset: c.offset}, c.c).Limit; got != c.want {
+		if got := c.l.Page(query.Page{Limit: c.limit, Offset: c.offset}, c.c).Limit; got != c.want {
 			t.Errorf("%+v limit %d offset %d: %d, want %d", c.l, c.limit, c.offset, got, c.want)
 		}
 	}
-	if none.batch(1<<20) != nil || fault.CodeOf(DefaultLimits.batch(1001)) != fault.BatchTooLarge {
+	if none.Batch(1<<20) != nil || fault.CodeOf(DefaultLimits.Batch(1001)) != fault.BatchTooLarge {
 		t.Error("batch size")
 	}
 }

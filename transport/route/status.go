@@ -28,6 +28,13 @@ var statuses = map[fault.Code]int{
 	fault.TooManyRows:          400,
 	fault.AnswerTooLarge:       400,
 
+	fault.GraphQLParseFailed:      400,
+	fault.GraphQLValidationFailed: 400,
+	fault.GraphQLOperationUnknown: 400,
+	fault.GraphQLLimitExceeded:    400,
+	fault.BadUserInput:            400,
+	fault.IntrospectionDisabled:   403,
+
 	fault.InvalidEmbedFilter:    400,
 	fault.NotEmbedded:           400,
 	fault.UnrelatedOrder:        400,
@@ -71,6 +78,7 @@ var statuses = map[fault.Code]int{
 	fault.PayloadTooLarge:     413,
 	fault.UpgradeRequired:     426,
 	fault.UnsupportedMedia:    415,
+	fault.NotAcceptable:       406,
 	fault.Unprocessable:       422,
 	fault.RequestTimeout:      408,
 

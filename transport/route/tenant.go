@@ -14,6 +14,9 @@ type Tenant struct {
 	// Data and Identity are the pools that answer the messages of actors/data and
 	// actors/identity.
 	Data, Identity kernel.Target
+	// GraphQL is the pool that answers the message of actors/graphql; nil where that is
+	// switched off.
+	GraphQL kernel.Target
 	// Registrar is the pool that answers what actors/feed is asked about the
 	// registry of tables.
 	Registrar kernel.Target

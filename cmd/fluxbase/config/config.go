@@ -336,7 +336,7 @@ type GraphQL struct {
 	MaxDepth           int  `key:"max_depth" default:"10"`
 	MaxComplexity      int  `key:"max_complexity" default:"1000"`
 	Introspection      bool `key:"introspection" default:"true"`
-	AllowFragments     bool `key:"allow_fragments"`
+	AllowFragments     bool `key:"allow_fragments" default:"true"`
 	MaxFieldsPerLevel  int  `key:"max_fields_per_lvl" default:"50"`
 	MaxAliasesPerQuery int  `key:"max_aliases" default:"50"`
 }

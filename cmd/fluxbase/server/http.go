@@ -97,6 +97,7 @@ func (s *Server) routes() []route.Route {
 		tables.Routes(),
 		rest.Routes(),
 		rpc.Routes(rpc.Options{Enabled: c.RPC.Enabled, Timeout: c.RPC.MaxExecutionTime + callGrace}),
+		s.graphqlRoutes(),
 		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),

@@ -15,6 +15,11 @@ import (
 // list is a mistake until somebody decides otherwise here.
 var additions = []string{
 	"GET /ready",
+	// GraphQL: the introspection answer, queries in the address, and the path that
+	// tools try first.
+	"GET /api/v1/graphql",
+	"POST /graphql",
+	"GET /graphql",
 	// The document, beside the one at the root.
 	"GET /api/v1/openapi.json",
 	// A table outside of the default schema, by id; POST takes {table}/{id} for

@@ -1,0 +1,77 @@
+package graphql
+
+import (
+	"context"
+	"strconv"
+
+	"fluxbase/actors/graphql/operation"
+	"fluxbase/persistence/db"
+	"fluxbase/persistence/query/sql"
+)
+
+// mutate does the fields of a mutation in their order, one statement each, in one
+// transaction: when one fails, none has happened.
+func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.Operation) (*Response, error) {
+	writes, err := op.Writes()
+	if err != nil {
+		return nil, err
+	}
+	a := newAnswer(op.Fields)
+	results := make([]sql.Result, len(writes))
+	var statements []db.Statement
+	var places []int
+	for i := range writes {
+		if writes[i].Static != nil {
+			a.values[i] = writes[i].Static
+			continue
+		}
+		plan, err := w.compile(r, &writes[i])
+		if err != nil {
+			return nil, operation.Refusal{operation.At(err, op.Fields[i])}
+		}
+		for _, s := range plan.Statements(&results[i], writes[i].Single) {
+			statements, places = append(statements, s), append(places, i)
+		}
+	}
+	// The first statement whose rows were not read is the one that failed.
+	done := 0
+	for i := range statements {
+		statements[i] = statements[i].Then(func() { done++ })
+	}
+	if err := w.options.Database.Run(ctx, m.Caller, statements...); err != nil {
+		if !ofField(err) {
+			return nil, err
+		}
+		if done < len(places) {
+			a.fail(err, op.Fields[places[done]])
+		} else { // a constraint that is looked at in the end
+			a.fail(err, nil)
+		}
+		a.undone = true
+		return a.response()
+	}
+	for i := range writes {
+		switch {
+		case writes[i].Static != nil:
+		case writes[i].Counted:
+			a.values[i] = strconv.AppendInt(nil, results[i].Affected, 10)
+		default:
+			a.values[i] = results[i].JSON
+		}
+	}
+	return a.response()
+}
+
+func (w *Worker) compile(r *role, write *operation.Write) (*sql.Plan, error) {
+	o := w.sqlOptions()
+	switch {
+	case write.Insert != nil:
+		if err := w.options.Limits.Batch(write.Insert.Body.Rows); err != nil {
+			return nil, err
+		}
+		return sql.Insert(r.relations, write.Insert, o)
+	case write.Update != nil:
+		return sql.Update(r.relations, write.Update, o)
+	}
+	return sql.Delete(r.relations, write.Delete, o)
+}

@@ -45,6 +45,7 @@ type actor struct {
 	self       kernel.Ref
 	context    *kernel.Context // of the message being handled
 	rooms      map[channel.Key]kernel.Ref
+	followers  map[string]kernel.Ref // of logs, by execution
 	timer      *kernel.Timer
 	generation int
 }
@@ -109,7 +110,7 @@ func (a *actor) Receive(c *kernel.Context, msg any) {
 		}
 	}
 	a.settle()
-	a.seat.follows.Store(int32(len(a.core.tables) + len(a.core.channels)))
+	a.seat.follows.Store(int32(len(a.core.tables) + len(a.core.channels) + len(a.core.logs)))
 	a.context = nil
 }
 
@@ -324,6 +325,40 @@ func (a *actor) authorize(name string, attempt int, e message.Extension) {
 		}
 		a.context = nil
 	})
+}
+
+func (a *actor) judgeLog(id, kind string, attempt int) {
+	logs, c := a.services.Logs, a.core.caller
+	a.context.Go(authorizeTimeout, func(ctx context.Context) (any, error) {
+		if logs == nil {
+			return nil, errNoExecution
+		}
+		return nil, logs.Readable(ctx, c, id, kind)
+	}, func(c *kernel.Context, _ any, err error) {
+		a.context = c
+		if !a.core.ended {
+			a.core.logJudged(id, attempt, err)
+			a.settle()
+		}
+		a.context = nil
+	})
+}
+
+func (a *actor) followLog(id string) {
+	f := &follower{logs: a.services.Logs, id: id, dialect: a.dialect, connection: a.self}
+	ref, err := a.context.Spawn(kernel.Props{New: func() kernel.Actor { return f }, Limit: 8, OnCrash: kernel.Stop})
+	if err != nil {
+		return // only while this actor stops
+	}
+	if a.followers == nil {
+		a.followers = map[string]kernel.Ref{}
+	}
+	a.followers[id] = ref
+}
+
+func (a *actor) unfollowLog(id string) {
+	a.followers[id].Stop()
+	delete(a.followers, id)
 }
 
 func (a *actor) watch(k presence.Key, codec delivery.Codec) {

@@ -2,6 +2,7 @@ package connection
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"fluxbase/actors/channel"
@@ -45,6 +46,11 @@ type host interface {
 	// authorize asks what the caller may read in a private channel, or whether it may
 	// write to an extension of it. authorized is called with the answer, later.
 	authorize(channel string, attempt int, e message.Extension)
+	// judgeLog asks whether the caller may follow a log; logJudged is called with the
+	// answer, later.
+	judgeLog(execution, kind string, attempt int)
+	followLog(execution string)
+	unfollowLog(execution string)
 	// identified says that the caller is another one now.
 	identified(c caller.Caller)
 	// expireAt asks for expire at a time; zero for never.
@@ -65,6 +71,7 @@ type core struct {
 	attempts int
 	updates  int // new callers whose table subscriptions are being judged again
 	channels map[topic]*channelState
+	logs     map[string]*logState // by the execution's id
 	ended    bool
 	// left: the client said that it goes, or may not come back; cut is set for the
 	// last steps of a connection that ended otherwise: the client may return.
@@ -113,7 +120,7 @@ func (c *core) subscribeTable(m SubscribeTable) {
 	case c.caller.Source == caller.SourceNone:
 		c.refuse(fault.AuthenticationRequired, "authentication required for subscriptions", Refused{Channel: m.Channel, SubscriptionID: m.ID})
 		return
-	case len(c.tables) >= c.limits.Subscriptions:
+	case len(c.tables)+len(c.logs) >= c.limits.Subscriptions:
 		c.refuse(fault.SubscriptionLimitReached, "too many subscriptions on this connection", Refused{Channel: m.Channel, SubscriptionID: m.ID})
 		return
 	}
@@ -207,7 +214,11 @@ func (c *core) tableEnded(id string) {
 func (c *core) unsubscribe(m Unsubscribe) {
 	switch {
 	case m.SubscriptionID != "":
-		c.dropTable(m.SubscriptionID)
+		if !c.dropLog(strings.TrimPrefix(m.SubscriptionID, logID(""))) {
+			c.dropTable(m.SubscriptionID)
+		}
+	case strings.HasPrefix(m.Channel, logChannel("")):
+		c.dropLog(strings.TrimPrefix(m.Channel, logChannel("")))
 	case m.Channel != "":
 		for id, t := range c.tables {
 			if t.request.Channel == m.Channel {
@@ -269,6 +280,10 @@ func (c *core) reconsider() {
 			c.ask(id, t)
 		}
 	}
+	for id, s := range c.logs {
+		s.judging = s.live
+		c.askLog(id, s)
+	}
 }
 
 // settle acknowledges new tokens when nothing runs for the caller before any
@@ -284,6 +299,11 @@ func (c *core) settle() {
 	}
 	for _, s := range c.channels {
 		if s.gate.judging {
+			return
+		}
+	}
+	for _, s := range c.logs {
+		if s.judging {
 			return
 		}
 	}
@@ -304,18 +324,6 @@ func (c *core) expire(now time.Time) {
 		return
 	}
 	c.end(End{Code: CloseTokenExpired, Reason: "token expired", Fault: fault.New(fault.ExpiredToken, "token expired")})
-}
-
-func (c *core) subscribeLogs(m SubscribeLogs) {
-	switch {
-	case m.ExecutionID == "":
-		c.refuse(fault.MissingRequiredField, "execution_id is required for subscribe_logs", Refused{})
-	case c.caller.Source == caller.SourceNone:
-		c.refuse(fault.AuthenticationRequired, "authentication required", Refused{})
-	default:
-		// No kind of execution is known to this server, so none has this id.
-		c.refuse(fault.NotFound, "execution not found", Refused{})
-	}
 }
 
 func (c *core) subscribeAllLogs() {
@@ -351,5 +359,8 @@ func (c *core) drop() {
 	}
 	for at := range c.channels {
 		c.dropChannel(at)
+	}
+	for id := range c.logs {
+		c.dropLog(id)
 	}
 }

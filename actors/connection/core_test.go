@@ -93,9 +93,12 @@ func (s *script) unwatch(k presence.Key, cut bool) {
 func (s *script) authorize(name string, n int, e message.Extension) {
 	s.note("authorize %s/%d %s", name, n, e)
 }
-func (s *script) identified(c caller.Caller) { s.note("identified %s", c.UserID) }
-func (s *script) expireAt(t time.Time)       { s.note("expire %v", !t.IsZero()) }
-func (s *script) end(e End)                  { s.ended++; s.note("end %d", e.Code) }
+func (s *script) judgeLog(id, kind string, n int) { s.note("judge log %s %s/%d", id, kind, n) }
+func (s *script) followLog(id string)             { s.note("follow log %s", id) }
+func (s *script) unfollowLog(id string)           { s.note("unfollow log %s", id) }
+func (s *script) identified(c caller.Caller)      { s.note("identified %s", c.UserID) }
+func (s *script) expireAt(t time.Time)            { s.note("expire %v", !t.IsZero()) }
+func (s *script) end(e End)                       { s.ended++; s.note("end %d", e.Code) }
 
 func (s *script) take() string {
 	out := strings.Join(s.log, " | ")

@@ -7,6 +7,7 @@ import (
 	"fluxbase/actors/channel"
 	"fluxbase/actors/delivery"
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/execution"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 )
@@ -156,7 +157,8 @@ type RefreshToken struct {
 	Err    error
 }
 
-// SubscribeLogs follows the log of an execution.
+// SubscribeLogs follows the log of an execution, from its first line on. The type may
+// be empty.
 type SubscribeLogs struct{ ExecutionID, ExecutionType string }
 
 // SubscribeAllLogs follows the server's log.
@@ -218,6 +220,16 @@ type ChannelSubscribed struct {
 	Recovering, Recovered bool
 }
 
+// LogSubscribed: the lines of the log will be delivered, those that are there first.
+type LogSubscribed struct{ SubscriptionID, ExecutionID, ExecutionType string }
+
+// ExecutionLogged is a line of a log that the connection follows. Lines come in the
+// order of their numbers, and none is left out.
+type ExecutionLogged struct {
+	ExecutionID string
+	Line        execution.Line
+}
+
 // Unsubscribed: what is committed or published from now on will not come; what is
 // on its way may. Unknown ids are acknowledged, too.
 type Unsubscribed struct {
@@ -267,6 +279,8 @@ func (TableSubscribed) reply()   {}
 func (ResumeFailed) reply()      {}
 func (ChannelSubscribed) reply() {}
 func (Unsubscribed) reply()      {}
+func (LogSubscribed) reply()     {}
+func (ExecutionLogged) reply()   {}
 func (BroadcastAccepted) reply() {}
 func (PresenceTracked) reply()   {}
 func (TokenUpdated) reply()      {}

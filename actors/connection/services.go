@@ -19,6 +19,8 @@ type Services struct {
 	Tables Tables
 	// Messages says who may use private channels; nil when there are none.
 	Messages Messages
+	// Logs are those of executions; nil when there are none.
+	Logs Logs
 	// Hold, unless it is nil, is called when the socket begins, and what it returns
 	// when it has ended: whoever gave the services keeps them for that long.
 	Hold func() (release func())

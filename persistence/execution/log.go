@@ -18,7 +18,9 @@ const LogChannel = "fluxbase_execution_logs"
 // Line is a line of an execution's log.
 type Line struct {
 	// Number counts from 1; Append gives it.
-	Number  int
+	Number int
+	// Kind is the execution's type: rpc, function or job. Append gives it, too.
+	Kind    string
 	Level   string
 	Message string
 	// Fields is a JSON object, nil for none.
@@ -63,13 +65,13 @@ func (l *Logs) Append(ctx context.Context, id, kind string, lines []Line) error 
 func (l *Logs) Read(ctx context.Context, id string, after, limit int) (lines []Line, err error) {
 	err = l.db.Owner(ctx, func(c *pgxpool.Conn) error {
 		rows, err := c.Query(ctx, `
-			SELECT line_number, level, message, fields, created_at FROM app.execution_logs
+			SELECT line_number, execution_type, level, message, fields, created_at FROM app.execution_logs
 			 WHERE execution_id = $1::uuid AND line_number > $2 ORDER BY line_number LIMIT $3`, id, after, limit)
 		if err != nil {
 			return db.Fault(err)
 		}
 		lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (line Line, err error) {
-			err = row.Scan(&line.Number, &line.Level, &line.Message, (*[]byte)(&line.Fields), &line.At)
+			err = row.Scan(&line.Number, &line.Kind, &line.Level, &line.Message, (*[]byte)(&line.Fields), &line.At)
 			return line, err
 		})
 		return db.Fault(err)

@@ -3,6 +3,7 @@ package realtime
 import (
 	"encoding/base64"
 	"strconv"
+	"time"
 
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
@@ -215,10 +216,35 @@ func (native) AppendReply(dst []byte, r connection.Reply) []byte {
 		dst = appendNumber(dst, "epoch", r.Epoch)
 		dst = append(dst, `,"payload":{"messageId":`...)
 		dst = append(appendString(dst, r.MessageID), `,"status":"ok"}}`...)
+	case connection.LogSubscribed:
+		dst = append(dst, `{"type":"ack"`...)
+		dst = appendMember(dst, "subscription_id", r.SubscriptionID)
+		dst = append(dst, `,"payload":{"subscribed":true`...)
+		dst = appendMember(dst, "subscription_id", r.SubscriptionID)
+		dst = appendMember(dst, "execution_id", r.ExecutionID)
+		dst = append(appendMember(dst, "type", r.ExecutionType), "}}"...)
+	case connection.ExecutionLogged:
+		dst = appendLine(dst, r)
 	case connection.TokenUpdated:
 		dst = append(dst, `{"type":"ack","payload":{"type":"access_token","updated":true}}`...)
 	}
 	return endFrame(dst, start, opText)
+}
+
+// appendLine appends a line of an execution's log.
+func appendLine(dst []byte, r connection.ExecutionLogged) []byte {
+	dst = append(dst, `{"type":"execution_log","payload":{"execution_id":`...)
+	dst = appendString(dst, r.ExecutionID)
+	dst = appendMember(dst, "execution_type", r.Line.Kind)
+	dst = appendNumber(dst, "line_number", uint64(r.Line.Number))
+	dst = appendMember(dst, "level", r.Line.Level)
+	dst = append(dst, `,"message":`...)
+	dst = appendString(dst, r.Line.Message)
+	dst = appendMember(dst, "timestamp", r.Line.At.UTC().Format(time.RFC3339Nano))
+	if r.Line.Fields != nil {
+		dst = appendRaw(dst, "fields", r.Line.Fields)
+	}
+	return append(dst, "}}"...)
 }
 
 // appendError appends an error message. Clients that wait for the ack of a

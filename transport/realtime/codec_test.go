@@ -8,6 +8,7 @@ import (
 
 	"fluxbase/actors/connection"
 	"fluxbase/actors/delivery"
+	"fluxbase/persistence/execution"
 )
 
 // payloadOf checks that b is one whole text frame and gives its payload.
@@ -72,6 +73,10 @@ func TestNativeFrames(t *testing.T) {
 			n.AppendReply(nil, connection.Unsubscribed{SubscriptionID: "s"})},
 		{"broadcast ack", `{"type":"ack","channel":"c","messageId":"m","status":"ok","offset":1,"epoch":2,"payload":{"messageId":"m","status":"ok"}}`,
 			n.AppendReply(nil, connection.BroadcastAccepted{Channel: "c", MessageID: "m", Offset: 1, Epoch: 2})},
+		{"log ack", `{"type":"ack","subscription_id":"s","payload":{"subscribed":true,"subscription_id":"s","execution_id":"x","type":"rpc"}}`,
+			n.AppendReply(nil, connection.LogSubscribed{SubscriptionID: "s", ExecutionID: "x", ExecutionType: "rpc"})},
+		{"line of a log", `{"type":"execution_log","payload":{"execution_id":"x","execution_type":"rpc","line_number":3,"level":"info","message":"","timestamp":"2026-03-04T04:06:07.0089Z","fields":{"a":1}}}`,
+			n.AppendReply(nil, connection.ExecutionLogged{ExecutionID: "x", Line: execution.Line{Number: 3, Kind: "rpc", Level: "info", At: at, Fields: []byte(`{"a":1}`)}})},
 		{"token ack", `{"type":"ack","payload":{"type":"access_token","updated":true}}`,
 			n.AppendReply(nil, connection.TokenUpdated{})},
 		{"error", `{"type":"error","error":"no","code":"C","channel":"c","messageId":"m","status":"error"}`,

@@ -171,7 +171,7 @@ func lines(r *route.Request) error {
 	for _, l := range found {
 		out.Entries = append(out.Entries, entry{
 			ID: id + ":" + strconv.Itoa(l.Number), Timestamp: l.At, Category: "execution", Level: l.Level, Message: l.Message,
-			ExecutionID: id, ExecutionType: "rpc", LineNumber: l.Number, Fields: l.Fields,
+			ExecutionID: id, ExecutionType: l.Kind, LineNumber: l.Number, Fields: l.Fields,
 		})
 	}
 	out.Logs = out.Entries

@@ -15,6 +15,7 @@ import (
 	"fluxbase/actors/tenant"
 	"fluxbase/listeners"
 	"fluxbase/persistence/db"
+	executionstore "fluxbase/persistence/execution"
 	"fluxbase/persistence/procedure"
 	"fluxbase/persistence/queue"
 	"fluxbase/persistence/tenancy"
@@ -40,7 +41,7 @@ func (s *Server) openBells(context.Context) error {
 	s.listener = listeners.Listen(listeners.Options{
 		URL: address,
 		Channels: []string{listeners.Changes, listeners.Messages, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members,
-			tenancy.Channel, procedure.NotifyChannel, queue.Channel},
+			tenancy.Channel, procedure.NotifyChannel, queue.Channel, executionstore.LogChannel},
 		Logger: s.options.Logger,
 	}, listeners.Handler{
 		Up: func() {
@@ -52,6 +53,7 @@ func (s *Server) openBells(context.Context) error {
 			s.stored.Heard()
 			s.tellSchedulers()
 			s.tellRunners(execution.Rung{})
+			s.rungLogs("")
 			s.reload(reloadKeys{}, reloadSchema{})
 		},
 		Down: func(error) {
@@ -86,6 +88,8 @@ func (s *Server) rang(channel, payload string) {
 		s.tellSchedulers()
 	case queue.Channel:
 		s.tellRunners(execution.Rung{Payload: payload})
+	case executionstore.LogChannel:
+		s.rungLogs(payload)
 	case listeners.Revocations:
 		number, err := strconv.ParseInt(payload, 10, 64)
 		if err != nil {

@@ -26,6 +26,7 @@ const callGrace = 30 * time.Second
 // executions are what runs a tenant's procedures.
 type executions struct {
 	runner, scheduler kernel.Ref
+	logbook           *execution.Logbook
 }
 
 func executionLimits(c config.RPC) execution.Limits {
@@ -50,8 +51,10 @@ func (s *Server) openExecutions(p *tenantParts, info tenant.Info, spawn kernel.S
 		return nil
 	}
 	executions := store.New(p.database, info.ID)
+	logs := store.NewLogs(p.database)
+	p.executions.logbook = execution.NewLogbook(executions, logs)
 	o := execution.Options{
-		Store: executions, Logs: store.NewLogs(p.database),
+		Store: executions, Logs: logs,
 		Procedures: p.procedures, Planner: procedure.NewPlanner(p.database, p.route.Catalog),
 		Revoked: s.verifier.Revoked, Node: s.nodeName(), Kind: store.Kind(info.ID),
 		Limits: executionLimits(c.RPC), Lease: c.RPC.Lease,
@@ -102,6 +105,16 @@ func (s *Server) tellRunners(msg any) {
 	s.tenants.directory.Opened(func(t *tenant.Tenant[*tenantParts]) bool {
 		if !t.Parts.executions.runner.IsZero() {
 			_ = t.Parts.executions.runner.Tell(msg)
+		}
+		return true
+	})
+}
+
+// rungLogs tells those who follow the log of an execution, or any of them for "".
+func (s *Server) rungLogs(id string) {
+	s.tenants.directory.Opened(func(t *tenant.Tenant[*tenantParts]) bool {
+		if l := t.Parts.executions.logbook; l != nil {
+			l.Rung(id)
 		}
 		return true
 	})

@@ -121,13 +121,17 @@ func (s *Server) servicesOf(ctx context.Context, id string) (connection.Services
 	if err != nil {
 		return connection.Services{}, err
 	}
-	return connection.Services{
+	services := connection.Services{
 		Channels: s.sockets.channels,
 		Presence: s.sockets.presence,
 		Tables:   follower{t.Parts.feed},
 		Messages: t.Parts.messages,
 		Hold:     t.Hold,
-	}, nil
+	}
+	if l := t.Parts.executions.logbook; l != nil {
+		services.Logs = l
+	}
+	return services, nil
 }
 
 // clientRates are the configured rates of those who use the sockets.

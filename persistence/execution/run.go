@@ -36,7 +36,7 @@ type Result struct {
 // by now: nothing that the statement did stays then.
 func (s *Store) Run(ctx context.Context, x *Claimed, statement db.Statement, givesRows bool, l Limits) (*Result, error) {
 	result := &Result{}
-	err := s.db.Tx(ctx, x.Caller, func(tx pgx.Tx) error {
+	err := s.db.Tx(db.Unhurried(ctx), x.Caller, func(tx pgx.Tx) error {
 		if givesRows {
 			rows, err := tx.Query(ctx, statement.SQL, statement.Args...)
 			if err != nil {

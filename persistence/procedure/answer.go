@@ -22,13 +22,13 @@ func (s *numbered) answering(node *pg.Node, kind string, limit int) (string, err
 	with := withClause(node)
 	var out strings.Builder
 	if kind == "select" && !writesWithin(with) {
-		out.WriteString("SELECT pg_catalog.row_to_json(r)::text FROM (" + s.text + "\n) r")
+		out.WriteString("SELECT pg_catalog.row_to_json(r.*)::text FROM (" + s.text + "\n) r")
 	} else {
 		head, body, err := s.split(with)
 		if err != nil {
 			return "", err
 		}
-		out.WriteString(head + rowsName + " AS (" + body + "\n) SELECT pg_catalog.row_to_json(r)::text FROM " + rowsName + " r")
+		out.WriteString(head + rowsName + " AS (" + body + "\n) SELECT pg_catalog.row_to_json(r.*)::text FROM " + rowsName + " r")
 	}
 	out.WriteString(" LIMIT $" + strconv.Itoa(limit))
 	text := out.String()

@@ -15,7 +15,7 @@ import (
 
 // compilerEdition numbers the ways in which statements are compiled: what another
 // edition has stored is compiled anew when it is read.
-const compilerEdition = 1
+const compilerEdition = 2
 
 // maxCode bounds the text of a procedure, in bytes.
 const maxCode = 256 << 10

@@ -117,6 +117,8 @@ func TestParametersAreBoundByTheTypeThatTheStatementWants(t *testing.T) {
 		{"a recursive query that writes", "WITH RECURSIVE q(n) AS (SELECT 6 UNION ALL SELECT n + 1 FROM q WHERE n < $max) SEARCH DEPTH FIRST BY n SET o INSERT INTO things (id) SELECT n FROM q RETURNING id;", `{"max":7}`, `{"id":6};{"id":7}`},
 		{"a write without rows", "DELETE FROM things WHERE id >= $from", `{"from":6}`, `DELETE 2`},
 		{"no more rows than wanted", "TABLE things", `{}`, ""},
+		{"a column with the name of the rows", "SELECT 7 AS r", `{}`, `{"r":7}`},
+		{"a row with the name of the rows", "WITH x AS (UPDATE things SET price = 1 WHERE id = 1 RETURNING id) SELECT (SELECT t FROM (VALUES (1, 'x')) t (n, m)) AS r FROM x", `{}`, `{"r":{"n":1,"m":"x"}}`},
 		{"the same name twice", "SELECT 1 AS a, 2 AS a", `{}`, `{"a":1,"a":2}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func (s *Server) handle(fast *fasthttp.RequestCtx) {
 	s.o.Metrics.Begin()
 	address := peerAddress(fast.RemoteAddr())
 	https := fast.IsTLS()
-	if len(s.proxies) > 0 && s.proxies.contain(address) {
+	if len(s.proxies) > 0 && s.proxies.Contain(address) {
 		https = https || strings.EqualFold(string(in.Peek("X-Forwarded-Proto")), "https")
 		address = clientAddress(address, joined(in.PeekAll("X-Forwarded-For")), string(in.Peek("X-Real-IP")), s.proxies)
 	}
@@ -89,7 +89,7 @@ func (x *exchange) guard(f func() error) (err error) {
 func (x *exchange) serve() error {
 	s := x.server
 	r := x.door.Request()
-	if len(s.allowed) > 0 && !s.allowed.contain(r.Address()) {
+	if len(s.allowed) > 0 && !s.allowed.Contain(r.Address()) {
 		return fault.New(fault.AccessDenied, "Access denied - IP not allowlisted")
 	}
 	if x.entry = s.table.find(x.fast); x.entry == nil {

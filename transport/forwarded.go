@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"fluxbase/transport/route"
 )
 
 // peerAddress is the address of the other end of a connection.
@@ -22,7 +24,7 @@ func peerAddress(a net.Addr) netip.Addr {
 // clientAddress finds the client behind trusted proxies: the rightmost hop that
 // is none of them. What stands further left was written by the client itself.
 // peer must be trusted already.
-func clientAddress(peer netip.Addr, forwardedFor, realIP string, trusted ranges) netip.Addr {
+func clientAddress(peer netip.Addr, forwardedFor, realIP string, trusted route.Ranges) netip.Addr {
 	if strings.TrimSpace(forwardedFor) == "" {
 		if a, ok := parseHop(realIP); ok {
 			return a
@@ -37,7 +39,7 @@ func clientAddress(peer netip.Addr, forwardedFor, realIP string, trusted ranges)
 			return nearest // an unreadable hop ends what can be believed
 		}
 		nearest = hop
-		if comma < 0 || !trusted.contain(hop) {
+		if comma < 0 || !trusted.Contain(hop) {
 			return nearest
 		}
 		rest = rest[:comma]

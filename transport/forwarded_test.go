@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"fluxbase/transport/route"
 )
 
 func TestClientAddress(t *testing.T) {
-	trusted, err := parseRanges("test", []string{"10.0.0.0/8", "::1"})
+	trusted, err := route.ParseRanges("test", []string{"10.0.0.0/8", "::1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +41,7 @@ func FuzzClientAddress(f *testing.F) {
 	f.Add("1.1.1.1", "1.1.1.1")
 	f.Add("10.0.0.1,,", "[::1]:x")
 	f.Add("a, b:c, 1.2.3.4:5", "")
-	trusted := ranges{netip.MustParsePrefix("10.0.0.0/8")}
+	trusted := route.Ranges{netip.MustParsePrefix("10.0.0.0/8")}
 	peer := netip.MustParseAddr("10.0.0.1")
 	f.Fuzz(func(t *testing.T, forged, real string) {
 		if a := clientAddress(peer, forged, real, trusted); !a.IsValid() || a.Zone() != "" {

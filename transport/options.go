@@ -7,9 +7,7 @@
 package transport
 
 import (
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"fluxbase/transport/limit"
@@ -86,34 +84,4 @@ func setDefault[T comparable](v *T, to T) {
 	if *v == zero {
 		*v = to
 	}
-}
-
-// ranges is a list of networks.
-type ranges []netip.Prefix
-
-// parseRanges reads networks ("10.0.0.0/8") and single addresses.
-func parseRanges(what string, texts []string) (ranges, error) {
-	var rs ranges
-	for _, text := range texts {
-		if p, err := netip.ParsePrefix(text); err == nil {
-			rs = append(rs, p.Masked())
-			continue
-		}
-		a, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %q is neither an address nor a network", what, text)
-		}
-		a = a.Unmap()
-		rs = append(rs, netip.PrefixFrom(a, a.BitLen()))
-	}
-	return rs, nil
-}
-
-func (rs ranges) contain(a netip.Addr) bool {
-	for _, p := range rs {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }

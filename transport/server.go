@@ -26,8 +26,8 @@ type Server struct {
 	o         Options
 	table     *table
 	cors      *cors
-	allowed   ranges
-	proxies   ranges
+	allowed   route.Ranges
+	proxies   route.Ranges
 	watch     *lifetime.Watch
 	unrouted  *metrics.Route
 	http      *fasthttp.Server
@@ -50,10 +50,10 @@ func New(o Options) (*Server, error) {
 	if s.cors, err = newCORS(o.CORS); err != nil {
 		return nil, err
 	}
-	if s.allowed, err = parseRanges("allowed_ip_ranges", o.AllowedIPRanges); err != nil {
+	if s.allowed, err = route.ParseRanges("allowed_ip_ranges", o.AllowedIPRanges); err != nil {
 		return nil, err
 	}
-	if s.proxies, err = parseRanges("trusted_proxies", o.TrustedProxies); err != nil {
+	if s.proxies, err = route.ParseRanges("trusted_proxies", o.TrustedProxies); err != nil {
 		return nil, err
 	}
 	s.table = newTable(o.Routes, s.bodyLimit, o.Metrics)

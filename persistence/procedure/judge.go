@@ -12,7 +12,7 @@ import (
 
 // Rules say what a statement may name.
 type Rules struct {
-	// Tables are "t" or "s.t"; nil for all of Schemas. A table without a schema is one
+	// Tables are "t" or "s.t"; none for all of Schemas. A table without a schema is one
 	// of schema public.
 	Tables []string
 	// Schemas are those whose tables, functions and types may be named.
@@ -192,7 +192,7 @@ func (j *judge) table(r *pg.RangeVar) {
 	case schema == "" && strings.HasPrefix(name, "pg_"):
 		j.refuse("the table %s is not allowed: without a schema it is one of PostgreSQL's own", name)
 	case j.listed(schema, name):
-	case j.rules.Tables != nil:
+	case len(j.rules.Tables) > 0:
 		j.refuse("the table %s is not one of the allowed tables", shown)
 	case !slices.Contains(j.rules.Schemas, cmp.Or(schema, defaultSchema)):
 		j.refuse("the schema %s of the table %s is not one of the allowed schemas", cmp.Or(schema, defaultSchema), name)

@@ -40,7 +40,7 @@ type Procedure struct {
 	Namespace, Name string
 	Description     string
 	Input, Output   Schema
-	// AllowedTables are the tables ("t" or "s.t") that the statement may name; nil
+	// AllowedTables are the tables ("t" or "s.t") that the statement may name; none
 	// for all of AllowedSchemas.
 	AllowedTables  []string
 	AllowedSchemas []string

@@ -69,16 +69,25 @@ func read(row pgx.CollectableRow) (*Procedure, error) {
 	return p, nil
 }
 
-// query collects procedures of the tenant, which is the statement's first
-// parameter.
+// querier is a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// list collects procedures of the tenant, which is the statement's first parameter.
+func (s *Store) list(ctx context.Context, q querier, rest string, args ...any) ([]*Procedure, error) {
+	rows, err := q.Query(ctx, `SELECT `+columns+` FROM rpc.procedures p WHERE p.tenant_id = $1::uuid `+rest, append([]any{s.tenant}, args...)...)
+	if err != nil {
+		return nil, db.Fault(err)
+	}
+	found, err := pgx.CollectRows(rows, read)
+	return found, db.Fault(err)
+}
+
 func (s *Store) query(ctx context.Context, rest string, args ...any) (found []*Procedure, err error) {
 	err = s.db.Owner(ctx, func(c *pgxpool.Conn) error {
-		rows, err := c.Query(ctx, `SELECT `+columns+` FROM rpc.procedures p WHERE p.tenant_id = $1::uuid `+rest, append([]any{s.tenant}, args...)...)
-		if err != nil {
-			return db.Fault(err)
-		}
-		found, err = pgx.CollectRows(rows, read)
-		return db.Fault(err)
+		found, err = s.list(ctx, c, rest, args...)
+		return err
 	})
 	return found, err
 }

@@ -20,6 +20,8 @@ type Tenant struct {
 	// Registrar is the pool that answers what actors/feed is asked about the
 	// registry of tables.
 	Registrar kernel.Target
+	// Procedures is the pool that answers the messages of actors/procedure.
+	Procedures kernel.Target
 	// Feed is the actor of actors/feed.
 	Feed kernel.Target
 	// Executions is where calls of stored procedures go.

@@ -1,8 +1,10 @@
 // Package rpc serves stored procedures: it turns requests under /rpc and /admin/rpc
-// into the messages of actors/execution and their replies into responses.
+// into the messages of actors/procedure and actors/execution and their replies into
+// responses.
 package rpc
 
 import (
+	"slices"
 	"time"
 
 	"fluxbase/persistence/fault"
@@ -15,11 +17,13 @@ type Options struct {
 	Enabled bool
 	// Timeout bounds a call, its wait for a place included.
 	Timeout time.Duration
+	// SyncRanges are the addresses that a sync may come from; none for all.
+	SyncRanges route.Ranges
 }
 
 // Routes are the routes of procedures.
 func Routes(o Options) []route.Route {
-	all := running(o.Timeout)
+	all := slices.Concat(procedureRoutes(), adminRoutes(), syncRoutes(o.SyncRanges), running(o.Timeout))
 	if !o.Enabled {
 		for i := range all {
 			all[i].Handle = disabled

@@ -29,6 +29,7 @@ type front struct {
 	// document describes what http serves.
 	document *openapi.API
 	url      string
+	rpc      rpc.Options
 	// metricsURL is empty when the metrics listener is off.
 	metricsURL string
 }
@@ -37,6 +38,9 @@ type front struct {
 func (s *Server) openFront(context.Context) error {
 	c, logger := s.options.Config, s.options.Logger
 	var err error
+	if s.rpc, err = s.rpcOptions(); err != nil {
+		return err
+	}
 	s.http, err = transport.New(transport.Options{
 		Routes:   s.routes(),
 		Verifier: s.verifier,
@@ -96,7 +100,7 @@ func (s *Server) routes() []route.Route {
 		admin.Routes(s.operators),
 		tables.Routes(),
 		rest.Routes(),
-		rpc.Routes(rpc.Options{Enabled: c.RPC.Enabled, Timeout: c.RPC.MaxExecutionTime + callGrace}),
+		rpc.Routes(s.rpc),
 		s.graphqlRoutes(),
 		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),

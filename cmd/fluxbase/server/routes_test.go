@@ -53,6 +53,12 @@ var additions = []string{
 	"GET /api/v1/admin/realtime/tables/{schema}/{table}",
 	"PATCH /api/v1/admin/realtime/tables/{schema}/{table}",
 	"DELETE /api/v1/admin/realtime/tables/{schema}/{table}",
+	// Procedures, for the public SDK's administration.
+	"GET /api/v1/admin/rpc/namespaces",
+	"GET /api/v1/admin/rpc/procedures",
+	"GET /api/v1/admin/rpc/procedures/{namespace}/{name}",
+	"PUT /api/v1/admin/rpc/procedures/{namespace}/{name}",
+	"DELETE /api/v1/admin/rpc/procedures/{namespace}/{name}",
 	// Why somebody gets a change or does not.
 	"POST /api/v1/realtime/explain",
 	// What became of calls of procedures, for administrators: the public SDK's.

@@ -90,6 +90,7 @@ func (s *Server) compose(ctx context.Context) error {
 		s.openSockets,
 		s.joinCluster,
 		s.openRelays,
+		s.loadProcedures,
 		s.openFront,
 		s.publish,
 	} {

@@ -125,6 +125,9 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		return nil, closing, err
 	}
 	p.procedures = procedure.NewLibrary(procedure.New(database, info.ID), &s.stored)
+	if err = s.openProcedures(p, info, spawn); err != nil {
+		return nil, closing, err
+	}
 	if err = s.openExecutions(p, info, spawn); err != nil {
 		return nil, closing, err
 	}

@@ -23,9 +23,10 @@ type Database interface {
 // Worker answers one message at a time. It keeps no state: one value serves all
 // workers of a tenant's pool.
 //
-// Plans are not kept: compiling one costs about two microseconds, a hundredth of
-// running it. What is kept is the prepared statement, by its text, in
-// persistence/db.
+// Plans are not kept: reading a query and compiling it takes a few microseconds of
+// about a hundred that both sides spend on a list of 20 rows, and finding every plan in
+// a cache saved less than 2 % of those. What is kept is the prepared statement, by its
+// text, in persistence/db.
 type Worker struct {
 	database Database
 	catalog  *catalog.Catalog

@@ -29,6 +29,8 @@ type Relation struct {
 	Relationships []catalog.Relationship
 
 	byName map[string]*Column
+	// row is how the server writes a whole row; nil where that is found when asked.
+	row *rowShape
 }
 
 // Verb is a kind of write, or several.

@@ -76,17 +76,15 @@ func (c *compiler) shape(p *projection) *rowShape {
 	if !c.options.Columns || c.options.Form != JSON {
 		return nil
 	}
-	s := &rowShape{}
 	if p.star != "" {
-		s.reserve(len(c.relation.Columns))
-		for i := range c.relation.Columns {
-			s.add(c.relation.Columns[i].Name, c.relation.Columns[i].Type)
+		if c.relation.row == nil {
+			return wholeRow(c.relation.Columns)
 		}
-	} else {
-		s.reserve(len(p.outputs))
-		for i := range p.outputs {
-			s.add(p.outputs[i].label, p.outputs[i].of)
-		}
+		return c.relation.row
+	}
+	s := newRowShape(len(p.outputs))
+	for i := range p.outputs {
+		s.add(p.outputs[i].label, p.outputs[i].of)
 	}
 	if len(s.members) == 0 {
 		return nil
@@ -94,8 +92,20 @@ func (c *compiler) shape(p *projection) *rowShape {
 	return s
 }
 
-func (s *rowShape) reserve(n int) {
-	s.columns, s.members = make([]db.Column, 0, n), make([]member, 0, n)
+// wholeRow is the shape of a row with all columns; nil when there are none.
+func wholeRow(columns []Column) *rowShape {
+	if len(columns) == 0 {
+		return nil
+	}
+	s := newRowShape(len(columns))
+	for i := range columns {
+		s.add(columns[i].Name, columns[i].Type)
+	}
+	return s
+}
+
+func newRowShape(members int) *rowShape {
+	return &rowShape{columns: make([]db.Column, 0, members), members: make([]member, 0, members)}
 }
 
 func (s *rowShape) add(label string, t Type) {

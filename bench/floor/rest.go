@@ -18,7 +18,8 @@ import (
 
 // Rest serves the four statements of the rest scenario: token check, then role,
 // claims and statement in one pipelined implicit transaction, JSON built by
-// PostgreSQL; and the table of the export scenario, row by row. databaseURL is a login that may become authenticated.
+// PostgreSQL; the statement of the graphql scenario in the same way; and the table of
+// the export scenario, row by row. databaseURL is a login that may become authenticated.
 func Rest(ctx context.Context, listener net.Listener, databaseURL, secret string) error {
 	pool, err := pgxpool.New(ctx, databaseURL)
 	if err != nil {
@@ -64,6 +65,21 @@ func Rest(ctx context.Context, listener net.Listener, databaseURL, secret string
 		          select owner, n, body from json_populate_record(null::public.bench_rest, $1) returning *)
 		        select row_to_json(inserted)::text from inserted`, []any{string(body)}, nil
 	})
+	mux.HandleFunc("POST /api/v1/graphql", func(w http.ResponseWriter, r *http.Request) {
+		body, err := answer(r, pool, secret, func(r *http.Request) (string, []any, error) {
+			// The document says what the statement says: it is read and not looked at.
+			_, err := io.Copy(io.Discard, r.Body)
+			return threeLevels, []any{5, 5, 5}, err
+		})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		body = `{"data":{"benchAuthor":` + body + `}}`
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", fmt.Sprint(len(body)))
+		_, _ = io.WriteString(w, body)
+	})
 	mux.HandleFunc("GET /api/v1/tables/bench_export/export", func(w http.ResponseWriter, r *http.Request) {
 		if err := export(r.Context(), w, pool); err != nil {
 			panic(http.ErrAbortHandler) // the load generator sees that the file has no end
@@ -71,6 +87,21 @@ func Rest(ctx context.Context, listener net.Listener, databaseURL, secret string
 	})
 	return http.Serve(listener, mux)
 }
+
+// threeLevels is the statement to which the server compiles the document of the
+// graphql scenario.
+const threeLevels = `
+	select array_to_json(array(select row_to_json(item.*) from (
+		select "bench_author"."id"::text as "id", "bench_author"."name" as "name",
+		array_to_json(array(select row_to_json(item.*) from (
+			select "bench_book_1"."id"::text as "id", "bench_book_1"."title" as "title",
+			array_to_json(array(select row_to_json(item.*) from (
+				select "bench_review_2"."id"::text as "id", "bench_review_2"."stars" as "stars", "bench_review_2"."body" as "body"
+				from "public"."bench_review" as "bench_review_2"
+				where "bench_review_2"."book_id" = "bench_book_1"."id" order by "bench_review_2"."id" limit $1) as item)) as "benchReview"
+			from "public"."bench_book" as "bench_book_1"
+			where "bench_book_1"."author_id" = "bench_author"."id" order by "bench_book_1"."id" limit $2) as item)) as "benchBook"
+		from "public"."bench_author" order by "bench_author"."id" limit $3) as item))::text`
 
 // export writes every row as PostgreSQL prints it.
 func export(ctx context.Context, w http.ResponseWriter, pool *pgxpool.Pool) error {

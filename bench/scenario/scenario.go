@@ -34,7 +34,7 @@ type Scenario struct {
 
 // All lists the scenarios in the order of the help text.
 func All() []*Scenario {
-	return []*Scenario{fanout(), changes(), writer(), rest(), export(), idle(), cluster(), flood(), crash()}
+	return []*Scenario{fanout(), changes(), writer(), rest(), graphql(), export(), idle(), cluster(), flood(), crash()}
 }
 
 // progress tells the person at the terminal what is going on.

@@ -18,7 +18,7 @@ func (w *Worker) call(ctx context.Context, m *Call) (*Called, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.judge.admit(ctx, m.Caller, plan.Plan, m.Terms); err != nil {
+	if err := w.admit(ctx, m.Caller, plan.Plan, m.Terms); err != nil {
 		return nil, err
 	}
 	var r sql.Result

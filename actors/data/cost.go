@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fluxbase/persistence/caller"
+	"fluxbase/persistence/db"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query/sql"
 )
@@ -20,12 +21,12 @@ const (
 	cheapFor        = time.Minute
 )
 
-// judge refuses statements whose plan costs too much, before they run. It asks the
+// Judge refuses statements whose plan costs too much, before they run. It asks the
 // planner with the very values and as the very caller: an estimate for other values
 // would let a caller in with a cheap one and go on with a dear one. That costs a
 // round trip for each statement that was not asked for with the same values in the
 // last minute, which is why judging is off by default.
-type judge struct {
+type Judge struct {
 	database Database
 	most     float64
 
@@ -33,21 +34,24 @@ type judge struct {
 	cheap map[[sha256.Size]byte]time.Time
 }
 
-func newJudge(d Database, most float64) *judge {
-	return &judge{database: d, most: most, cheap: make(map[[sha256.Size]byte]time.Time)}
+// NewJudge makes a judge of a database's statements: most is the largest cost, 0 for
+// any.
+func NewJudge(d Database, most float64) *Judge {
+	return &Judge{database: d, most: most, cheap: make(map[[sha256.Size]byte]time.Time)}
 }
 
-// admit is nil when the caller may run the plan.
-func (j *judge) admit(ctx context.Context, c caller.Caller, plan *sql.Plan, t *Terms) error {
-	if j.most <= 0 || plan.Empty || looksAfterData(c) {
+// Admit is nil when the caller may run the statement behind others, which set what it
+// looks at.
+func (j *Judge) Admit(ctx context.Context, c caller.Caller, statement db.Statement, settings ...db.Statement) error {
+	if j.most <= 0 || statement.SQL == "" || looksAfterData(c) {
 		return nil
 	}
-	key := fingerprint(c, plan)
+	key := fingerprint(c, statement)
 	if j.known(key, time.Now()) {
 		return nil
 	}
 	var cost float64
-	if err := j.database.RunRead(ctx, c, append(t.settings(), plan.Cost(&cost))...); err != nil {
+	if err := j.database.RunRead(ctx, c, append(settings, sql.Cost(statement, &cost))...); err != nil {
 		return err
 	}
 	if cost > j.most {
@@ -59,14 +63,14 @@ func (j *judge) admit(ctx context.Context, c caller.Caller, plan *sql.Plan, t *T
 	return nil
 }
 
-func (j *judge) known(key [sha256.Size]byte, now time.Time) bool {
+func (j *Judge) known(key [sha256.Size]byte, now time.Time) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	judged, ok := j.cheap[key]
 	return ok && now.Sub(judged) < cheapFor
 }
 
-func (j *judge) remember(key [sha256.Size]byte, now time.Time) {
+func (j *Judge) remember(key [sha256.Size]byte, now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.cheap) >= cheapStatements {
@@ -76,7 +80,7 @@ func (j *judge) remember(key [sha256.Size]byte, now time.Time) {
 }
 
 // fingerprint is equal for equal statements with equal values of one identity.
-func fingerprint(c caller.Caller, plan *sql.Plan) (sum [sha256.Size]byte) {
+func fingerprint(c caller.Caller, statement db.Statement) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	add := func(text string) {
 		var length [8]byte
@@ -86,8 +90,8 @@ func fingerprint(c caller.Caller, plan *sql.Plan) (sum [sha256.Size]byte) {
 	}
 	identity := c.Identity()
 	add(string(identity[:]))
-	add(plan.SQL)
-	for _, arg := range plan.Args {
+	add(statement.SQL)
+	for _, arg := range statement.Args {
 		add(fmt.Sprintf("%T %v", arg, arg))
 	}
 	h.Sum(sum[:0])

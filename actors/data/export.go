@@ -30,7 +30,7 @@ func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.judge.admit(ctx, m.Caller, plan, nil); err != nil {
+	if err := w.admit(ctx, m.Caller, plan, nil); err != nil {
 		return nil, err
 	}
 	// Rows that nobody takes must not be read to their end.

@@ -97,8 +97,8 @@ const (
 	maxNesting = 64
 )
 
-// size refuses a query that has too many parts to be worth compiling.
-func (l Limits) size(s query.Size) error {
+// Size refuses a query that has too many parts to be worth compiling.
+func (l Limits) Size(s query.Size) error {
 	for _, part := range [...]struct {
 		what      string
 		got, most int
@@ -118,9 +118,9 @@ func (l Limits) size(s query.Size) error {
 	return nil
 }
 
-// changes is how many rows a caller may change in one statement that asks for a page
+// Changes is how many rows a caller may change in one statement that asks for a page
 // of them; 0 where nothing need be counted.
-func (l Limits) changes(c caller.Caller, page query.Page) int64 {
+func (l Limits) Changes(c caller.Caller, page query.Page) int64 {
 	if l.MaxAffectedRows < 0 || looksAfterData(c) || page.Limit != query.NoLimit && page.Limit <= l.MaxAffectedRows {
 		return 0
 	}

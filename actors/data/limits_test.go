@@ -276,7 +276,7 @@ func TestStatementsThatCostTooMuch(t *testing.T) {
 
 func TestJudgmentsAreForgotten(t *testing.T) {
 	t.Parallel()
-	j := newJudge(nil, 1)
+	j := NewJudge(nil, 1)
 	now := time.Unix(1e9, 0)
 	key := func(i int) [sha256.Size]byte { return sha256.Sum256(fmt.Append(nil, i)) }
 	j.remember(key(0), now)

@@ -32,14 +32,14 @@ type Worker struct {
 	catalog  *catalog.Catalog
 	schema   *sql.Schema
 	limits   Limits
-	judge    *judge
+	judge    *Judge
 	// whole lets PostgreSQL make the JSON of whole rows; see sql.Options.
 	whole bool
 }
 
 // NewWorker makes a worker over a tenant's database and its catalogue.
 func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
-	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: newJudge(d, l.MaxCost)}
+	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: NewJudge(d, l.MaxCost)}
 }
 
 // Handle answers any message of this package. It blocks on SQL. A name that is not
@@ -77,7 +77,7 @@ func unknown(err error) bool {
 
 func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 	if m, ok := msg.(sized); ok {
-		if err := w.limits.size(m.size()); err != nil {
+		if err := w.limits.Size(m.size()); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +117,7 @@ func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.judge.admit(ctx, m.Caller, plan, m.Terms); err != nil {
+	if err := w.admit(ctx, m.Caller, plan, m.Terms); err != nil {
 		return nil, err
 	}
 	var r sql.Result
@@ -141,7 +141,7 @@ func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.judge.admit(ctx, m.Caller, plan, nil); err != nil {
+	if err := w.admit(ctx, m.Caller, plan, nil); err != nil {
 		return nil, err
 	}
 	var r sql.Result
@@ -167,7 +167,7 @@ func (w *Worker) create(ctx context.Context, m *Create) (*Written, error) {
 
 func (w *Worker) update(ctx context.Context, m *Update) (*Written, error) {
 	o := w.terms(w.writeOptions(m.Key), m.Terms)
-	o.MaxAffected = w.limits.changes(m.Caller, m.Query.Page)
+	o.MaxAffected = w.limits.Changes(m.Caller, m.Query.Page)
 	plan, err := sql.Update(w.schema.Current(), m.Query, o)
 	if err != nil {
 		return nil, err
@@ -197,7 +197,7 @@ func (w *Worker) delete(ctx context.Context, m *Delete) (*Written, error) {
 	}
 	o := w.terms(w.writeOptions(m.Key), m.Terms)
 	if m.IDs == nil {
-		o.MaxAffected = w.limits.changes(m.Caller, q.Page)
+		o.MaxAffected = w.limits.Changes(m.Caller, q.Page)
 	}
 	plan, err := sql.Delete(relations, &q, o)
 	if err != nil {
@@ -276,6 +276,14 @@ func (w *Worker) locateAny(relations sql.Relations, r query.Relation, ids []stri
 	return sql.IdentifyAny(rel, ids)
 }
 
+// admit is nil unless a plan costs more than its caller may ask for.
+func (w *Worker) admit(ctx context.Context, c caller.Caller, plan *sql.Plan, t *Terms) error {
+	if plan.Empty {
+		return nil
+	}
+	return w.judge.Admit(ctx, c, db.Statement{SQL: plan.SQL, Args: plan.Args}, t.settings()...)
+}
+
 func (w *Worker) read(ctx context.Context, c caller.Caller, statements []db.Statement) error {
 	return w.database.RunRead(ctx, c, statements...)
 }
@@ -288,7 +296,7 @@ func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, sin
 	if len(statements) == 0 {
 		return &Written{JSON: r.JSON, Affected: r.Affected}, nil
 	}
-	if err := w.judge.admit(ctx, c, plan, t); err != nil {
+	if err := w.admit(ctx, c, plan, t); err != nil {
 		return nil, err
 	}
 	if key != nil {

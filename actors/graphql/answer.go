@@ -21,6 +21,14 @@ func newAnswer(fields []*operation.Selection) *answer {
 	return &answer{fields: fields, values: make([][]byte, len(fields))}
 }
 
+// bytes is how long the values are together.
+func (a *answer) bytes() (n int64) {
+	for _, v := range a.values {
+		n += int64(len(v))
+	}
+	return n
+}
+
 // fail makes a field null and says why; with a nil field, the operation.
 func (a *answer) fail(err error, field *operation.Selection) {
 	a.errors = append(a.errors, operation.Failed(err, field))

@@ -2,9 +2,11 @@ package graphql
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"fluxbase/actors/graphql/operation"
+	"fluxbase/persistence/caller"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/query/sql"
 )
@@ -25,7 +27,10 @@ func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.
 			a.values[i] = writes[i].Static
 			continue
 		}
-		plan, err := w.compile(r, &writes[i])
+		plan, err := w.compile(m.Caller, r, &writes[i])
+		if err == nil && !plan.Empty {
+			err = w.judge.Admit(ctx, m.Caller, db.Statement{SQL: plan.SQL, Args: plan.Args})
+		}
 		if err != nil {
 			return nil, operation.Refusal{operation.At(err, op.Fields[i])}
 		}
@@ -62,16 +67,28 @@ func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.
 	return a.response()
 }
 
-func (w *Worker) compile(r *role, write *operation.Write) (*sql.Plan, error) {
-	o := w.sqlOptions()
+func (w *Worker) compile(c caller.Caller, r *role, write *operation.Write) (*sql.Plan, error) {
+	o, limits := w.sqlOptions(), w.options.Limits
 	switch {
 	case write.Insert != nil:
-		if err := w.options.Limits.Batch(write.Insert.Body.Rows); err != nil {
+		if err := errors.Join(limits.Size(write.Insert.Size()), limits.Batch(write.Insert.Body.Rows)); err != nil {
 			return nil, err
 		}
 		return sql.Insert(r.relations, write.Insert, o)
 	case write.Update != nil:
+		if err := limits.Size(write.Update.Size()); err != nil {
+			return nil, err
+		}
+		if !write.Single {
+			o.MaxAffected = limits.Changes(c, write.Update.Page)
+		}
 		return sql.Update(r.relations, write.Update, o)
+	}
+	if err := limits.Size(write.Delete.Size()); err != nil {
+		return nil, err
+	}
+	if !write.Single {
+		o.MaxAffected = limits.Changes(c, write.Delete.Page)
 	}
 	return sql.Delete(r.relations, write.Delete, o)
 }

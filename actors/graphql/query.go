@@ -5,6 +5,7 @@ import (
 
 	"fluxbase/actors/graphql/introspection"
 	"fluxbase/actors/graphql/operation"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
 )
@@ -31,9 +32,19 @@ func (w *Worker) query(ctx context.Context, m *Execute, r *role, op *operation.O
 				return nil, operation.Refuse(err)
 			}
 		}
+		if err := w.fits(a); err != nil {
+			return nil, operation.Refuse(err)
+		}
 	}
 	if len(roots) == 0 {
 		return a.response()
+	}
+	var size query.Size
+	for i := range roots {
+		size = size.And(roots[i].Size())
+	}
+	if err := w.options.Limits.Size(size); err != nil {
+		return nil, operation.Refuse(err)
 	}
 	values, err := w.read(ctx, m, r, roots)
 	if err != nil && !ofField(err) {
@@ -54,11 +65,23 @@ func (w *Worker) query(ctx context.Context, m *Execute, r *role, op *operation.O
 				continue
 			}
 			a.values[i] = alone[0]
-			continue
+		} else {
+			a.values[i] = values[n]
 		}
-		a.values[i] = values[n]
+		if err := w.fits(a); err != nil {
+			return nil, operation.Refuse(err)
+		}
 	}
 	return a.response()
+}
+
+// fits refuses an answer that is longer than answers may be.
+func (w *Worker) fits(a *answer) error {
+	if most := w.options.Limits.MaxAnswerBytes; most > 0 && a.bytes() > most {
+		return fault.Newf(fault.AnswerTooLarge, "The answer is larger than %d bytes", most).
+			WithHint("Ask for fewer rows, columns or related rows.")
+	}
+	return nil
 }
 
 func (w *Worker) read(ctx context.Context, m *Execute, r *role, roots []query.Root) ([][]byte, error) {
@@ -67,6 +90,9 @@ func (w *Worker) read(ctx context.Context, m *Execute, r *role, roots []query.Ro
 		return nil, err
 	}
 	var values [][]byte
+	if err := w.judge.Admit(ctx, m.Caller, doc.Statement(&values)); err != nil {
+		return nil, err
+	}
 	if err := w.options.Database.RunRead(ctx, m.Caller, doc.Statement(&values)); err != nil {
 		return nil, err
 	}

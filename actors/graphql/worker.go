@@ -30,12 +30,13 @@ type Options struct {
 type Worker struct {
 	options Options
 	schemas schemas
+	judge   *data.Judge
 }
 
 // NewWorker makes a worker.
 func NewWorker(o Options) *Worker {
 	o.Rules.DefaultPage, o.Rules.MaxPage = o.Limits.DefaultPageSize, o.Limits.MaxPageSize
-	return &Worker{options: o}
+	return &Worker{options: o, judge: data.NewJudge(o.Database, o.Limits.MaxCost)}
 }
 
 // Handle answers an *Execute. It blocks on SQL. A name that is not known is looked for
@@ -96,7 +97,7 @@ var scopes = map[ast.Operation]string{ast.Query: "tables:read", ast.Mutation: "t
 
 // options are the limits of the statements.
 func (w *Worker) sqlOptions() sql.Options {
-	return sql.Options{MaxEmbedded: w.options.Limits.MaxPageSize}
+	return sql.Options{MaxEmbedded: w.options.Limits.MaxPageSize, MaxBytes: w.options.Limits.MaxAnswerBytes}
 }
 
 // ofField tells whether an error says something about the field that it came from, and

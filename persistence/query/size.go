@@ -15,6 +15,15 @@ type Size struct {
 	Embeds, EmbedDepth int
 }
 
+// And is the size of a statement that has the parts of both.
+func (s Size) And(o Size) Size {
+	return Size{
+		Conditions: s.Conditions + o.Conditions, Embeds: s.Embeds + o.Embeds,
+		Depth: max(s.Depth, o.Depth), Values: max(s.Values, o.Values), Columns: max(s.Columns, o.Columns),
+		Orders: max(s.Orders, o.Orders), EmbedDepth: max(s.EmbedDepth, o.EmbedDepth),
+	}
+}
+
 // Size measures the query.
 func (q *Select) Size() Size {
 	var s Size
@@ -50,6 +59,9 @@ func (r *Returning) size(where Condition, order []Order) Size {
 func (s *Size) selects(fields Projection, depth int) {
 	s.Columns = max(s.Columns, len(fields))
 	for _, item := range fields {
+		if o, ok := item.(*Object); ok {
+			s.Columns = max(s.Columns, len(fields)+len(o.Fields))
+		}
 		e, ok := item.(*Embed)
 		if !ok {
 			continue

@@ -9,10 +9,10 @@ import (
 	"fluxbase/persistence/db"
 )
 
-// Cost is what db must run to learn the planner's cost of a plan's statement with
-// its parameters, in cost. The statement itself is not run.
-func (p *Plan) Cost(cost *float64) db.Statement {
-	return db.Statement{SQL: "EXPLAIN (FORMAT JSON) " + p.SQL, Args: p.Args, Read: func(rows pgx.Rows) error {
+// Cost is what db must run to learn the planner's cost of a statement with its
+// parameters, in cost. The statement itself is not run.
+func Cost(s db.Statement, cost *float64) db.Statement {
+	return db.Statement{SQL: "EXPLAIN (FORMAT JSON) " + s.SQL, Args: s.Args, Read: func(rows pgx.Rows) error {
 		e, err := readEstimate(rows)
 		*cost = e.Cost
 		return err

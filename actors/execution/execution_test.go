@@ -329,6 +329,13 @@ func TestCancel(t *testing.T) {
 					done <- out
 				}()
 				id := b.only()
+				// A bell that anybody may ring does nothing by itself.
+				if err := runs.runner.Tell(Rung{Payload: "-" + id}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := runs.try(b.User(bob), "echo", `{"n": 1}`, false); err != nil || b.sleeping() != 1 {
+					t.Fatalf("after a false bell %d procedures run, %v", b.sleeping(), err)
+				}
 				r, err := kernel.Ask[*store.Record](t.Context(), other.desk.Records, &Cancel{ID: id})
 				if err != nil || r.Status != store.Cancelled {
 					t.Fatal(r, err)

@@ -229,7 +229,7 @@ func (a *attempt) failed(ctx context.Context, err error, started time.Time) (*Ou
 	f, cause := fault.From(err), context.Cause(a.aborted)
 	waitedFor, stopping := a.claimed.MaxAttempts == 1, errors.Is(cause, errDraining) || ctx.Err() != nil
 	switch {
-	case f.Code == fault.ClaimLost, errors.Is(cause, errTaken):
+	case errors.Is(cause, errTaken):
 		return a.look(started)
 	case errors.Is(cause, errHungUp):
 		return a.fail(fault.New(fault.Canceled, "The caller did not wait for the end"), store.Cancelled, started)

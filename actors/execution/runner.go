@@ -65,9 +65,11 @@ func RunnerProps(name string, o Options) kernel.Props {
 type runner struct {
 	o    *Options
 	core *core
-	// looking: the queue is being asked; again: it is to be asked once more.
-	looking, again, renewing bool
-	lane                     string
+	// looking: the queue is being asked; again: it is to be asked once more. The same
+	// for the claims that are being renewed.
+	looking, again       bool
+	renewing, renewAgain bool
+	lane                 string
 	// alive are the executions that have not ended, those that only write their log
 	// included; drained waits for that.
 	alive   int
@@ -156,12 +158,12 @@ func (r *runner) ended(c *kernel.Context, run kernel.Ref) {
 	}
 }
 
-// rung looks for work, or stops what was taken back.
+// rung looks for work, or whether what runs here was taken back: anybody who may run
+// SQL can ring.
 func (r *runner) rung(c *kernel.Context, payload string) {
 	if id, ok := strings.CutPrefix(payload, "-"); ok {
-		if run, here := r.core.byID[id]; here {
-			// One that does not hear it finds that it has lost its claim.
-			_ = run.Tell(stop{errTaken})
+		if _, here := r.core.byID[id]; here {
+			r.renew(c)
 		}
 		return
 	}
@@ -204,10 +206,14 @@ func (r *runner) look(c *kernel.Context) {
 // renew makes the claims last, and stops what was lost.
 func (r *runner) renew(c *kernel.Context) {
 	held := r.core.held()
-	if len(held) == 0 || r.renewing {
+	if len(held) == 0 {
 		return
 	}
-	r.renewing = true
+	if r.renewing {
+		r.renewAgain = true
+		return
+	}
+	r.renewing, r.renewAgain = true, false
 	c.Go(storeTimeout, func(ctx context.Context) (any, error) { return r.o.Store.Renew(ctx, held, r.o.Lease) },
 		func(c *kernel.Context, res any, err error) {
 			r.renewing = false
@@ -217,8 +223,12 @@ func (r *runner) renew(c *kernel.Context) {
 			}
 			for _, id := range res.([]string) {
 				if run, here := r.core.byID[id]; here {
+					// One that does not hear it finds that it has lost its claim.
 					_ = run.Tell(stop{errTaken})
 				}
+			}
+			if r.renewAgain {
+				r.renew(c)
 			}
 		})
 }

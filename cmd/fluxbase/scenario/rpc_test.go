@@ -143,7 +143,7 @@ func TestProcedureCalls(t *testing.T) {
 		{"a SQL function that is not exposed", "ann", "default/complete_execution", `{}`, 404, `{"code":"NOT_FOUND"}`},
 		{"a procedure comes before a function", "ann", "default/shadowed", `{}`, 200, `{"result":[{"by":"procedure"}]}`},
 		{"names are names", "ann", "default/x%27%3B%20DROP%20TABLE%20tasks%3B--", `{}`, 404, `{"code":"NOT_FOUND"}`},
-		{"a NUL", "ann", "default/x%00y", `{}`, 404, `{"code":"NOT_FOUND"}`},
+		{"a NUL", "ann", "default/x%00y", `{}`, 400, `{"code":"INVALID_INPUT"}`},
 		{"a NUL in a value", "ann", "default/add_task", `{"params":{"title":"a\u0000b"}}`, 200, `{"status":"failed"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -145,6 +145,18 @@ func (s shapes) answers(statuses ...int) route.Answers {
 		}
 		a[status] = s.rows("With Prefer: return=representation the rows, else nothing")
 	}
+	return chosen(s.row, a)
+}
+
+// chosen adds the statuses that functions, policies and triggers choose by the setting
+// response.status, and the one of a request that may mean several relationships.
+func chosen(row *schema.Schema, a route.Answers) route.Answers {
+	payload := forms(row)
+	payload["application/json"] = schema.AnyOf(schema.Array(row), schema.From(refusal{}))
+	for _, class := range []int{2, 3} {
+		a[class] = route.Answer{Description: "What the database chose as response.status, or raised", Headers: headers, Payload: payload}
+	}
+	a[300] = route.Answer{Description: "Several relationships or functions could be meant", Payload: refusal{}}
 	return a
 }
 
@@ -158,18 +170,16 @@ func given(form *schema.Schema) route.Content {
 func (s shapes) read() route.Doc {
 	d := s.doc("read", "Read rows of "+s.title, s.conditions(selectParameter, orderParameter, limitParameter, offsetParameter, rangeParameter, preferParameter, s.profile("Accept-Profile"))...)
 	d.Description = "HEAD answers the same without a body."
-	d.Answers = route.Answers{200: s.rows("All that there is, or nobody asked for a total"), 206: s.rows("A part of them")}
+	d.Answers = chosen(s.row, route.Answers{200: s.rows("All that there is, or nobody asked for a total"), 206: s.rows("A part of them")})
 	return d
 }
 
 func (s shapes) create() route.Doc {
 	d := s.doc("create", "Insert rows into "+s.title, selectParameter, columnsParameter, conflictParameter, preferParameter, s.profile("Content-Profile"))
 	d.Body, d.Answers = given(schema.AnyOf(s.inserted, schema.Array(s.inserted))), s.answers(200, 201)
-	for status, a := range d.Answers {
-		answer := a.(route.Answer)
-		answer.Headers = append(slices.Clone(answer.Headers), locationHeader)
-		d.Answers[status] = answer
-	}
+	made := d.Answers[201].(route.Answer)
+	made.Headers = append(slices.Clone(made.Headers), locationHeader)
+	d.Answers[201] = made
 	return d
 }
 

@@ -40,19 +40,19 @@ func describeFunction(f exposed.Function) []route.Route {
 }
 
 // results are what a call is answered with. A function chooses another status if it
-// likes (response.status).
+// likes (response.status), or raises one with an error of its own.
 func (s signature) results() route.Answers {
-	result := s.result
-	if result == nil {
-		return route.Answers{2: route.Answer{Description: "Done, and nothing to tell", Headers: headers}}
+	answer := route.Answer{Description: "What it gives", Headers: headers}
+	if s.result != nil {
+		answer.Payload = route.Content{
+			"application/json":                                 schema.AnyOf(s.result, schema.From(refusal{})),
+			"application/vnd.pgrst.object+json":                schema.Any(),
+			"application/vnd.pgrst.array+json;nulls=stripped":  schema.Any(),
+			"application/vnd.pgrst.object+json;nulls=stripped": schema.Any(),
+			"text/csv": schema.Text(),
+		}
 	}
-	return route.Answers{2: route.Answer{Description: "What it gives", Headers: headers, Payload: route.Content{
-		"application/json":                                 result,
-		"application/vnd.pgrst.object+json":                schema.Any(),
-		"application/vnd.pgrst.array+json;nulls=stripped":  schema.Any(),
-		"application/vnd.pgrst.object+json;nulls=stripped": schema.Any(),
-		"text/csv": schema.Text(),
-	}}}
+	return route.Answers{2: answer, 3: answer, 300: route.Answer{Description: "Several functions could be meant", Payload: refusal{}}}
 }
 
 func (s signature) post() route.Doc {

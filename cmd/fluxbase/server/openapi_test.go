@@ -208,7 +208,7 @@ func TestColumnsAreDescribed(t *testing.T) {
 		"age":                 `{"description":"age","format":"int32","nullable":true,"type":"integer"}`,
 		"books.author":        `{"description":"bigint, refers to public.authors.id","format":"int64","type":"integer"}`,
 		"books.tags":          `{"description":"text[]","items":{"nullable":true,"type":"string"},"type":"array"}`,
-		"books.extra":         `{"description":"jsonb"}`,
+		"books.extra":         `{"description":"jsonb","nullable":true}`,
 		"books.sold":          `{"description":"tstzrange","format":"tstzrange","nullable":true,"type":"string"}`,
 		"books.score":         `{"description":"double precision","format":"double","nullable":true,"type":"number"}`,
 		"insert.price":        `{"default":9.5,"description":"numeric(8,2)","nullable":true,"type":"number"}`,

@@ -69,15 +69,7 @@ func element(t *catalog.Type) *schema.Schema {
 	if t == nil {
 		return schema.Any()
 	}
-	return nullable(value(t, t.Name))
-}
-
-// nullable is the same or null; what may be anything may be null.
-func nullable(s *schema.Schema) *schema.Schema {
-	if s.Type == "" && len(s.AllOf) == 0 {
-		return s
-	}
-	return s.OrNull()
+	return value(t, t.Name).OrNull()
 }
 
 // describe is what there is to say of a column beside its form.
@@ -101,7 +93,7 @@ func describe(c *catalog.Column, r *catalog.Relation) string {
 func read(c *catalog.Column, r *catalog.Relation) *schema.Schema {
 	s := value(c.Type, c.TypeName)
 	if c.Nullable {
-		s = nullable(s)
+		s = s.OrNull()
 	}
 	s = s.Described(describe(c, r))
 	if c.Generated || c.Identity == catalog.IdentityAlways {
@@ -115,7 +107,7 @@ func read(c *catalog.Column, r *catalog.Relation) *schema.Schema {
 func written(c *catalog.Column, r *catalog.Relation) *schema.Schema {
 	s := value(c.Type, c.TypeName)
 	if c.Nullable {
-		s = nullable(s)
+		s = s.OrNull()
 	}
 	s = s.Described(describe(c, r))
 	if n := length(c.TypeName); n > 0 && s.Type == "string" {

@@ -85,7 +85,7 @@ func arguments(r *catalog.Routine) *schema.Schema {
 		if p.Name == "" {
 			continue // cannot be given by a name
 		}
-		s.Properties = append(s.Properties, schema.Property{Name: p.Name, Schema: nullable(value(p.Type, p.TypeName)).Described(p.TypeName)})
+		s.Properties = append(s.Properties, schema.Property{Name: p.Name, Schema: value(p.Type, p.TypeName).OrNull().Described(p.TypeName)})
 		if !p.Optional {
 			s.Required = append(s.Required, p.Name)
 		}
@@ -119,18 +119,18 @@ func (f Function) result(r *catalog.Routine) *schema.Schema {
 		// A function may give values that a table would not take.
 		one = schema.Open()
 		for _, c := range r.Relation.Columns {
-			one.Properties = append(one.Properties, schema.Property{Name: c.Name, Schema: nullable(value(c.Type, c.TypeName))})
+			one.Properties = append(one.Properties, schema.Property{Name: c.Name, Schema: value(c.Type, c.TypeName).OrNull()})
 		}
 	case r.Columns != nil:
 		one = &schema.Schema{Type: "object"}
 		for _, c := range r.Columns {
-			one.Properties = append(one.Properties, schema.Property{Name: c.Name, Schema: nullable(value(c.Type, c.TypeName))})
+			one.Properties = append(one.Properties, schema.Property{Name: c.Name, Schema: value(c.Type, c.TypeName).OrNull()})
 		}
 	default:
-		one = nullable(value(r.Type, ""))
+		one = value(r.Type, "").OrNull()
 	}
 	if r.Set {
 		return schema.Array(one)
 	}
-	return nullable(one)
+	return one.OrNull()
 }

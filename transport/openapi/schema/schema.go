@@ -11,8 +11,7 @@ import (
 	"strings"
 )
 
-// Schema is a Schema Object. The zero value is any value whatever. One that has a
-// Ref has nothing else.
+// Schema is a Schema Object. One that has a Ref has nothing else.
 type Schema struct {
 	Ref         string `json:"$ref,omitempty"`
 	Type        string `json:"type,omitempty"`
@@ -79,8 +78,9 @@ func (p Properties) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Any is any value.
-func Any() *Schema { return &Schema{} }
+// Any is any value. It says that null is one of them, which OpenAPI 3.0 takes for
+// granted and some of its readers do not.
+func Any() *Schema { return &Schema{Nullable: true} }
 
 // Text is a string.
 func Text() *Schema { return &Schema{Type: "string"} }

@@ -49,7 +49,7 @@ func TestSchemaOfGoValues(t *testing.T) {
 			`"owner":{"type":"string","format":"uuid","nullable":true},"born":{"type":"string","format":"date-time"},` +
 			`"kind":{"type":"string","enum":["cat","dog"]},"traits":{"type":"array","items":{"type":"string","enum":["shy","loud"]}},` +
 			`"parent":{"$ref":"#/components/schemas/SchemaPet"},` +
-			`"pets":{"type":"array","items":{"$ref":"#/components/schemas/SchemaPet"}},"extra":{"type":"object","additionalProperties":{}},` +
+			`"pets":{"type":"array","items":{"$ref":"#/components/schemas/SchemaPet"}},"extra":{"type":"object","additionalProperties":{"nullable":true}},` +
 			`"free":{"nullable":true,"allOf":[{"$ref":"#/components/schemas/SchemaPet"}]}},"required":["name","owner","kind","traits","pets","free"]}`,
 	}
 	for name, form := range want {

@@ -142,22 +142,27 @@ func (r Response) Decode(t testing.TB, into any) {
 
 // Do sends a request; path begins with a slash. token is a bearer token or key,
 // empty for none. body is sent as JSON unless it is nil; a string or []byte is
-// taken for JSON already. headers are pairs of name and value.
+// taken for JSON already. headers are pairs of name and value. An answer that is not
+// as the node's OpenAPI document says fails the test.
 func (n *Node) Do(method, path, token string, body any, headers ...string) Response {
 	n.t.Helper()
-	var reader io.Reader
+	var sent []byte
 	switch b := body.(type) {
 	case nil:
 	case string:
-		reader = strings.NewReader(b)
+		sent = []byte(b)
 	case []byte:
-		reader = bytes.NewReader(b)
+		sent = b
 	default:
 		raw, err := json.Marshal(b)
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		reader = bytes.NewReader(raw)
+		sent = raw
+	}
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(sent)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -183,7 +188,11 @@ func (n *Node) Do(method, path, token string, body any, headers ...string) Respo
 	if err != nil {
 		n.t.Fatalf("%s %s: read the answer: %v", method, path, err)
 	}
-	return Response{Status: res.StatusCode, Header: res.Header, Body: raw}
+	answer := Response{Status: res.StatusCode, Header: res.Header, Body: raw}
+	if err := n.conforms(req, sent, answer); err != nil {
+		n.t.Errorf("%s %s: the answer is not what the API's document says: %v\n%.600s", method, path, err, raw)
+	}
+	return answer
 }
 
 // Want is Do, and fails the test when the status is another one.

@@ -31,6 +31,9 @@ const (
 	Revocations = "fluxbase_revocations"
 	// Keys rings when a service or client key has changed.
 	Keys = "fluxbase_keys"
+	// PostgREST is what PostgREST listens to: whoever has just changed the schema sends
+	// "reload schema" there.
+	PostgREST = "pgrst"
 	// Members rings when the cluster's membership has changed.
 	Members = "fluxbase_members"
 )

@@ -169,7 +169,9 @@ func (t *table) allowed(ctx *fasthttp.RequestCtx) []string {
 	if slices.Contains(methods, fasthttp.MethodGet) && !slices.Contains(methods, fasthttp.MethodHead) {
 		methods = append(methods, fasthttp.MethodHead)
 	}
-	methods = append(methods, fasthttp.MethodOptions)
+	if !slices.Contains(methods, fasthttp.MethodOptions) {
+		methods = append(methods, fasthttp.MethodOptions)
+	}
 	slices.Sort(methods)
 	return methods
 }

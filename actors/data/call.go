@@ -27,7 +27,7 @@ func (w *Worker) call(ctx context.Context, m *Call) (*Called, error) {
 	if m.ReadOnly {
 		run = w.database.RunRead
 	}
-	err = run(ctx, m.Caller, m.Terms.around(plan.Statements(&r, false), &said)...)
+	err = run(ctx, m.Caller, w.around(m.Terms, plan.Statements(&r, false), &said)...)
 	if err != nil && !(m.Terms != nil && m.Terms.Rollback && fault.CodeOf(err) == fault.RolledBack) {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
 		}
 		return err
 	}
-	if err := w.read(db.Unhurried(ctx), m.Caller, plan.Stream(row)); err != nil {
+	if err := w.read(db.Unhurried(ctx), m.Caller, w.around(nil, plan.Stream(row), nil)); err != nil {
 		return nil, err
 	}
 	return &Exported{Rows: e.rows}, e.end(plan.Labels)

@@ -124,8 +124,12 @@ type Terms struct {
 	// Settings are set for the transaction, so that functions and policies can read
 	// them.
 	Settings []Setting
-	// Bound is how many rows a write may change; nil for any number.
+	// Bound is how many rows a write may change, or a function return; nil for any
+	// number.
 	Bound *sql.Bound
+	// Explain asks for the plan of the statement in place of its answer: the reply's
+	// JSON is PostgreSQL's text.
+	Explain *sql.Explain
 	// Rollback undoes what was written once it is answered.
 	Rollback bool
 }

@@ -8,19 +8,26 @@ import (
 // terms puts a message's terms into the limits of its statements.
 func (w *Worker) terms(o sql.Options, t *Terms) sql.Options {
 	if t != nil {
-		o.Form, o.Bound = t.Form, t.Bound
+		o.Form, o.Bound, o.Explain = t.Form, t.Bound, t.Explain
 	}
 	return o
 }
 
-// around puts the statements of a message between those that its terms ask for.
-func (t *Terms) around(statements []db.Statement, said *Response) []db.Statement {
-	if t == nil {
+// around puts the statements of a message between those that its terms ask for, and
+// the guard before them.
+func (w *Worker) around(t *Terms, statements []db.Statement, said *Response) []db.Statement {
+	if t == nil && w.guard == nil {
 		return statements
 	}
-	out := make([]db.Statement, 0, len(statements)+3)
+	out := make([]db.Statement, 0, len(statements)+4)
 	out = append(out, t.settings()...)
+	if w.guard != nil {
+		out = append(out, *w.guard)
+	}
 	out = append(out, statements...)
+	if t == nil {
+		return out
+	}
 	out = append(out, sql.Said(&said.Status, &said.Headers))
 	if t.Rollback {
 		out = append(out, sql.RollBack())

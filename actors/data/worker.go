@@ -35,11 +35,22 @@ type Worker struct {
 	judge    *Judge
 	// whole lets PostgreSQL make the JSON of whole rows; see sql.Options.
 	whole bool
+	// guard runs before the statements of every message; nil for nothing.
+	guard *db.Statement
 }
 
 // NewWorker makes a worker over a tenant's database and its catalogue.
 func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
 	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: NewJudge(d, l.MaxCost)}
+}
+
+// Guard makes the worker call a function of the database without arguments before
+// the statements of each message, in their transaction and as the caller: what it
+// raises refuses the message. It must be set before the worker is used.
+func (w *Worker) Guard(function query.Relation) *Worker {
+	guard := sql.Perform(function)
+	w.guard = &guard
+	return w
 }
 
 // Handle answers any message of this package. It blocks on SQL. A name that is not
@@ -122,7 +133,7 @@ func (w *Worker) list(ctx context.Context, m *List) (*Page, error) {
 	}
 	var r sql.Result
 	var said Response
-	if err := w.read(ctx, m.Caller, m.Terms.around(plan.Statements(&r, false), &said)); err != nil {
+	if err := w.read(ctx, m.Caller, w.around(m.Terms, plan.Statements(&r, false), &said)); err != nil {
 		return nil, err
 	}
 	return &Page{JSON: r.JSON, Rows: r.Rows, Offset: m.Query.Page.Offset, Total: r.Total, Labels: plan.Labels, Response: said}, nil
@@ -145,7 +156,7 @@ func (w *Worker) get(ctx context.Context, m *Get) (*Record, error) {
 		return nil, err
 	}
 	var r sql.Result
-	if err := w.read(ctx, m.Caller, plan.Statements(&r, true)); err != nil {
+	if err := w.read(ctx, m.Caller, w.around(nil, plan.Statements(&r, true), nil)); err != nil {
 		return nil, err
 	}
 	if r.Rows == 0 {
@@ -303,7 +314,7 @@ func (w *Worker) write(ctx context.Context, c caller.Caller, plan *sql.Plan, sin
 		statements = append([]db.Statement{key.Claim()}, statements...)
 	}
 	var said Response
-	err := w.database.Run(ctx, c, t.around(statements, &said)...)
+	err := w.database.Run(ctx, c, w.around(t, statements, &said)...)
 	if err == nil || t != nil && t.Rollback && fault.CodeOf(err) == fault.RolledBack {
 		return &Written{JSON: r.JSON, Affected: r.Affected, Fresh: r.Fresh, Labels: plan.Labels, Response: said}, nil
 	}

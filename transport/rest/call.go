@@ -12,6 +12,7 @@ import (
 	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
 	"fluxbase/transport/filter"
 	"fluxbase/transport/route"
 )
@@ -43,9 +44,11 @@ func call(r *route.Request) error {
 		return err
 	}
 	message.Page = q.page
-	done, err := kernel.Ask[*data.Called](r.Context(), r.Tenant().Data, &data.Call{Caller: r.Caller(), ReadOnly: reads, Query: message, Terms: d.terms(r)})
+	terms := d.terms(r)
+	terms.Bound = d.bound()
+	done, err := kernel.Ask[*data.Called](r.Context(), r.Tenant().Data, &data.Call{Caller: r.Caller(), ReadOnly: reads, Query: message, Terms: terms})
 	if err != nil {
-		return err
+		return d.failed(err)
 	}
 	return showCalled(r, d.format, done)
 }
@@ -115,9 +118,11 @@ func readArguments(r *route.Request, c *query.Call) error {
 
 // showCalled answers with what a function gave: nothing, a value, a row, or an array.
 func showCalled(r *route.Request, f format, done *data.Called) error {
-	csv := f.contentType == formats["text/csv"].contentType
+	ofRows := f.rows == sql.Records || f.rows == sql.GeoJSON
 	switch {
-	case csv && done.Scalar:
+	case f.plan != nil:
+		return f.showPlan(r, done.JSON)
+	case ofRows && done.Scalar:
 		return refuse(406, "PGRST107", "None of these media types are available: "+r.Header("Accept")).withDetails("The function returns no rows.")
 	case done.Void:
 		status, err := obey(r, done.Response, 204)
@@ -128,7 +133,7 @@ func showCalled(r *route.Request, f format, done *data.Called) error {
 		r.Fast().Response.SetStatusCode(status)
 		r.Fast().Response.Header.SetNoDefaultContentType(true)
 		return nil
-	case done.Set || csv:
+	case done.Set || ofRows:
 		return show(r, f, &done.Page)
 	}
 	f.single = true // one value or one row

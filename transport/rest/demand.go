@@ -5,7 +5,9 @@ import (
 
 	"fluxbase/actors/data"
 	"fluxbase/persistence/catalog"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
 	"fluxbase/transport/filter"
 	"fluxbase/transport/prefer"
 	"fluxbase/transport/route"
@@ -52,7 +54,28 @@ func asked(r *route.Request, name string, isArgument func(query.Relation) func(f
 
 // terms are the demand's terms for a transaction that answers with rows.
 func (d *demand) terms(r *route.Request) *data.Terms {
-	return &data.Terms{Form: d.format.rows, Settings: settings(r, &d.prefer), Rollback: d.prefer.Rollback}
+	return &data.Terms{Form: d.format.rows, Settings: settings(r, &d.prefer), Rollback: d.prefer.Rollback, Explain: d.format.plan}
+}
+
+// bound is how many rows a write may change, or a function return; nil for any
+// number.
+func (d *demand) bound() *sql.Bound {
+	switch {
+	case d.format.single:
+		return &sql.Bound{Least: 1, Most: 1}
+	case d.prefer.MaxAffected != nil:
+		return &sql.Bound{Most: *d.prefer.MaxAffected}
+	}
+	return nil
+}
+
+// failed words the refusal of another number of rows than the bound.
+func (d *demand) failed(err error) error {
+	if fault.CodeOf(err) == fault.UnexpectedRows && !d.format.single {
+		rows := strings.TrimSuffix(strings.TrimPrefix(describe(err).Details.(string), "The result contains "), " rows")
+		return refuse(400, "PGRST124", "Query result exceeds max-affected preference constraint").withDetails("The query affects " + rows + " rows")
+	}
+	return err
 }
 
 // place finds the relation that a request names, in the schema of its profile.

@@ -175,6 +175,9 @@ func describe(err error) *refusal {
 		r.Code = "PGRST125"
 	case fault.InvalidQuery:
 		r.Code = "PGRST100"
+		if _, notSet := f.Details.(sql.NotSet); notSet {
+			r.Code, r.Details = "PGRST128", nil
+		}
 	case fault.BatchTooLarge, fault.InvalidInput, fault.UnfilteredWrite, fault.PayloadTooLarge:
 		r.Code = "PGRST102"
 	default:

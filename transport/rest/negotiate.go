@@ -14,6 +14,8 @@ type format struct {
 	rows        sql.Form
 	// single asks for exactly one row, as an object.
 	single bool
+	// plan, when not nil, asks for the plan of the statement in place of its answer.
+	plan *sql.Explain
 }
 
 const jsonType = "application/json; charset=utf-8"
@@ -28,7 +30,8 @@ var formats = map[string]format{
 	"application/vnd.pgrst.object+json":                {contentType: "application/vnd.pgrst.object+json; charset=utf-8", single: true},
 	"application/vnd.pgrst.object":                     {contentType: "application/vnd.pgrst.object+json; charset=utf-8", single: true},
 	"application/vnd.pgrst.object+json;nulls=stripped": {contentType: "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8", rows: sql.StrippedJSON, single: true},
-	"text/csv": {contentType: "text/csv; charset=utf-8", rows: sql.Records},
+	"text/csv":             {contentType: "text/csv; charset=utf-8", rows: sql.Records},
+	"application/geo+json": {contentType: "application/geo+json; charset=utf-8", rows: sql.GeoJSON},
 }
 
 // accept chooses the first media type of the Accept header that is served.
@@ -39,6 +42,9 @@ func accept(r *route.Request) (format, error) {
 	}
 	for item := range strings.SplitSeq(header, ",") {
 		if f, ok := formats[mediaType(item)]; ok {
+			return f, nil
+		}
+		if f, ok := planned(item); ok && r.Tenant().Plans {
 			return f, nil
 		}
 	}

@@ -1,12 +1,14 @@
 package rest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
 	"fluxbase/actors/data"
 	"fluxbase/actors/kernel"
 	"fluxbase/persistence/query"
+	"fluxbase/persistence/query/sql"
 	"fluxbase/transport/route"
 )
 
@@ -38,6 +40,9 @@ func queryPart(r *route.Request) string {
 
 // show answers with a page of rows.
 func show(r *route.Request, f format, page *data.Page) error {
+	if f.plan != nil {
+		return f.showPlan(r, page.JSON)
+	}
 	if f.single && page.Rows != 1 {
 		return notSingle(strconv.FormatInt(page.Rows, 10))
 	}
@@ -69,11 +74,21 @@ func setUnlessSaid(r *route.Request, name, value string) {
 // answer sends rows in the format.
 func (f format) answer(r *route.Request, status int, labels []string, rows []byte) error {
 	switch {
-	case f.contentType == formats["text/csv"].contentType:
-		head := strings.Join(labels, ",")
-		out := make([]byte, 0, len(head)+1+len(rows))
-		out = append(append(out, head...), '\n')
+	case f.rows == sql.Records:
+		out := make([]byte, 0, 64+len(rows))
+		for i, label := range labels {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			if strings.ContainsAny(label, "\",\r\n") {
+				label = `"` + strings.ReplaceAll(label, `"`, `""`) + `"`
+			}
+			out = append(out, label...)
+		}
+		out = append(out, '\n')
 		return r.Raw(status, f.contentType, append(out, rows...))
+	case f.rows == sql.GeoJSON:
+		return r.Raw(status, f.contentType, slices.Concat([]byte(`{"type" : "FeatureCollection", "features" : `), rows, []byte{'}'}))
 	case f.single:
 		return r.Raw(status, f.contentType, rows[1:len(rows)-1])
 	}

@@ -31,6 +31,8 @@ func Routes() []route.Route {
 		table("PATCH", "/{table}", scopeWrite, data.Update{}, update, d.update()),
 		table("PUT", "/{table}", scopeWrite, data.Create{}, put, d.put()),
 		table("DELETE", "/{table}", scopeWrite, data.Delete{}, remove, d.remove()),
+		table("OPTIONS", "/{table}", scopeRead, nil, tableOptions, hidden),
+		function("OPTIONS", "/{function}", functionOptions, hidden),
 		function("GET", "/{function}", call, f.get()), function("POST", "/{function}", call, f.post()),
 		function("PATCH", "/{function}", misused, hidden), function("PUT", "/{function}", misused, hidden), function("DELETE", "/{function}", misused, hidden),
 	}

@@ -47,26 +47,17 @@ func (w write) terms(r *route.Request) *data.Terms {
 	if w.prefer.Returning != prefer.ReturnRepresentation {
 		t.Form = sql.JSON // of the key, which nobody but us reads
 	}
-	switch {
-	case w.format.single:
-		t.Bound = &sql.Bound{Least: 1, Most: 1}
-	case w.prefer.MaxAffected != nil && r.Method() != "POST" && r.Method() != "PUT":
-		t.Bound = &sql.Bound{Most: *w.prefer.MaxAffected}
+	if m := r.Method(); w.format.single || m == "PATCH" || m == "DELETE" {
+		t.Bound = w.bound()
 	}
 	return t
 }
 
-// failed words the refusal of a write that changed too many rows.
-func (w write) failed(err error) error {
-	if fault.CodeOf(err) == fault.UnexpectedRows && !w.format.single {
-		rows := strings.TrimSuffix(strings.TrimPrefix(describe(err).Details.(string), "The result contains "), " rows")
-		return refuse(400, "PGRST124", "Query result exceeds max-affected preference constraint").withDetails("The query affects " + rows + " rows")
-	}
-	return err
-}
-
 // answer sends what a write did. before is the first part of its Content-Range.
 func (w write) answer(r *route.Request, status int, before string, done *data.Written) error {
+	if w.format.plan != nil {
+		return w.format.showPlan(r, done.JSON)
+	}
 	representation := w.prefer.Returning == prefer.ReturnRepresentation
 	if !representation && status == 200 && r.Method() != "POST" {
 		status = 204
@@ -136,7 +127,7 @@ func (w write) insert(r *route.Request, rel *catalog.Relation, q *query.Insert) 
 	if terms.Bound != nil && terms.Bound.Fresh && done.Fresh == 0 {
 		status = 200
 	}
-	if w.prefer.Returning == prefer.ReturnHeaders && q.Body.Rows == 1 {
+	if w.prefer.Returning == prefer.ReturnHeaders && q.Body.Rows == 1 && w.format.plan == nil {
 		if location := location(w.of.Name, key, done.JSON); location != "" {
 			r.SetHeader("Location", location)
 		}

@@ -15,8 +15,8 @@ import (
 
 // Route is one method of one path.
 type Route struct {
-	// Method is GET, POST, PUT, PATCH or DELETE. HEAD is served by GET unless a
-	// route of its own exists; OPTIONS is the server's.
+	// Method is GET, POST, PUT, PATCH or DELETE. HEAD is served by GET, and OPTIONS by
+	// the server, unless a route of its own exists.
 	Method string
 	// Path has its parameters in braces: "/api/v1/tables/{table}"; "{key:*}" takes
 	// the rest of the path.

@@ -26,6 +26,8 @@ type Tenant struct {
 	Feed kernel.Target
 	// Executions is where calls of stored procedures go.
 	Executions execution.Desk
+	// Plans tells that callers may ask for the plans of their statements.
+	Plans bool
 	// Catalog is what the tenant's database has to offer.
 	Catalog *catalog.Catalog
 }

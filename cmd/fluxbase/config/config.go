@@ -305,6 +305,13 @@ type API struct {
 	// ExposedSchemas are the schemas whose tables the API serves, as far as grants
 	// and policies let a caller. A schema may be made later.
 	ExposedSchemas []string `key:"exposed_schemas" default:"public"`
+	// PreRequest is a function without arguments, schema.name, that runs as the caller
+	// before the statements of each request; empty for none. What it raises refuses
+	// the request.
+	PreRequest string `key:"pre_request"`
+	// PlanEnabled lets callers of PostgREST's dialect ask for PostgreSQL's plans,
+	// which tell a lot of the database.
+	PlanEnabled bool `key:"plan_enabled"`
 
 	// How large a query may be. -1 is no limit, here and for MaxAffectedRows.
 	MaxConditions int `key:"max_conditions" default:"1000"`

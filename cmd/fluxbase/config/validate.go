@@ -239,6 +239,9 @@ func (v *violations) numbers(c *Config) {
 			v.add(n.path, "must be at least 0, or -1 for no limit")
 		}
 	}
+	if f := c.API.PreRequest; f != "" && (strings.Count(f, ".") != 1 || strings.HasPrefix(f, ".") || strings.HasSuffix(f, ".")) {
+		v.add("api.pre_request", "must be a function with its schema: schema.name")
+	}
 	if !(c.API.MaxStatementCost >= 0) {
 		v.add("api.max_statement_cost", "must not be below 0")
 	}

@@ -67,8 +67,16 @@ type tablesCase struct {
 	then, thenWant string
 }
 
+// summedCases answer a write with what its rows come to.
+var summedCases = []tablesCase{
+	{name: "insert, summed", method: "POST", path: "/posts?select=sum(views),count(*)", body: `[{"title":"x","views":3},{"title":"y","views":4}]`, status: 201, want: `[{"sum_views":7,"count":2}]`},
+	{name: "insert one, summed", method: "POST", path: "/posts?select=sum(views)", body: `{"title":"x","views":3}`, status: 201, want: `{"sum_views":3}`},
+	{name: "update, summed", method: "PATCH", path: "/posts?id=gt.2&select=sum(views)", body: `{"views":5}`, want: `[{"sum_views":10}]`, header: "X-Affected-Count: 2"},
+	{name: "delete, grouped", method: "DELETE", path: "/members?room=gt.0&select=room,count(*)&order=room", want: `{"affected":3,"records":[{"room":1,"count":2},{"room":2,"count":1}]}`},
+}
+
 func TestTables(t *testing.T) {
-	startTables(t, tablesDDL).runAll(t, tablesSeed, tablesCases)
+	startTables(t, tablesDDL).runAll(t, tablesSeed, append(tablesCases, summedCases...))
 }
 
 // runAll runs each case on the rows of seed.

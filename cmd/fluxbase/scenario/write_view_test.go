@@ -105,6 +105,8 @@ var restViewCases = []restCase{
 	{name: "check option", method: "POST", path: "/small", body: `{"id":9,"n":10}`, status: 400, error: [4]string{"44000", `new row violates check option for view "small"`, "?", "-"}},
 	{name: "a trigger takes inserts", method: "POST", path: "/joined?select=label", body: `{"id":9,"label":"nine","tag":"t"}`, headers: represent, status: 201, want: `[{"label":"nine!"}]`},
 	{name: "and nothing else", method: "DELETE", path: "/joined?id=eq.1", status: 405, error: [4]string{"PGRST117", "View 'public.joined' cannot be deleted from", "-", "?"}},
+	{name: "options of sums", method: "OPTIONS", path: "/sums", header: "Allow: OPTIONS,GET,HEAD"},
+	{name: "options of what a trigger takes", method: "OPTIONS", path: "/joined", header: "Allow: OPTIONS,GET,HEAD,POST"},
 	{name: "insert into sums", method: "POST", path: "/sums", body: `{"n":1}`, status: 405, error: [4]string{"PGRST117", "Table 'public.sums' is read-only (view or materialized view)", "-", "-"}},
 	{name: "partitions, merge that makes nothing", method: "POST", path: "/parts", body: `[{"id":1,"at":"2024-05-05","v":"new"},{"id":2,"at":"2025-05-05","v":"new"}]`, headers: "Prefer: resolution=merge-duplicates", status: 200, then: `SELECT string_agg(v, ' ' ORDER BY id) FROM parts`, thenWant: "new new"},
 	{name: "partitions, merge that makes one", method: "POST", path: "/parts", body: `[{"id":1,"at":"2024-05-05","v":"new"},{"id":9,"at":"2025-05-05","v":"new"}]`, headers: "Prefer: resolution=merge-duplicates", status: 201},

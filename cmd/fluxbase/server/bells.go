@@ -40,7 +40,7 @@ func (s *Server) openBells(context.Context) error {
 	}
 	s.listener = listeners.Listen(listeners.Options{
 		URL: address,
-		Channels: []string{listeners.Changes, listeners.Messages, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members,
+		Channels: []string{listeners.Changes, listeners.Messages, listeners.Schema, listeners.Revocations, listeners.Keys, listeners.Members, listeners.PostgREST,
 			tenancy.Channel, procedure.NotifyChannel, queue.Channel, executionstore.LogChannel},
 		Logger: s.options.Logger,
 	}, listeners.Handler{
@@ -75,6 +75,10 @@ func (s *Server) rang(channel, payload string) {
 		s.tellAttendants(relay.Rung{})
 	case listeners.Schema:
 		s.reload(reloadSchema{})
+	case listeners.PostgREST:
+		if payload == "" || payload == "reload schema" { // there is no configuration in the database
+			s.reload(reloadSchema{})
+		}
 	case listeners.Keys:
 		s.reload(reloadKeys{})
 	case listeners.Members:

@@ -42,6 +42,8 @@ var additions = []string{
 	"PATCH /rest/v1/{table}",
 	"PUT /rest/v1/{table}",
 	"DELETE /rest/v1/{table}",
+	"OPTIONS /rest/v1/{table}",
+	"OPTIONS /rest/v1/rpc/{function}",
 	"GET /rest/v1/rpc/{function}",
 	"POST /rest/v1/rpc/{function}",
 	"PATCH /rest/v1/rpc/{function}",

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"fluxbase/actors/data"
@@ -17,6 +18,7 @@ import (
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/message"
 	"fluxbase/persistence/procedure"
+	"fluxbase/persistence/query"
 	"fluxbase/persistence/tenancy"
 	"fluxbase/transport/route"
 )
@@ -99,7 +101,7 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		go schema.Poll(watching, catalogPoll)
 	}
 	p := &tenantParts{
-		route:    route.Tenant{ID: info.ID, Slug: info.Slug, Default: info.Default, Catalog: schema},
+		route:    route.Tenant{ID: info.ID, Slug: info.Slug, Default: info.Default, Catalog: schema, Plans: c.API.PlanEnabled},
 		database: database,
 		messages: message.New(database),
 	}
@@ -109,6 +111,9 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		stop()
 	}
 	rows := data.NewWorker(database, schema, dataLimits(c.API))
+	if owner, function, ok := strings.Cut(c.API.PreRequest, "."); ok {
+		rows.Guard(query.Relation{Schema: owner, Name: function})
+	}
 	if p.route.Data, err = spawn.SpawnPool(kernel.PoolProps{
 		Name: "data", Workers: c.Tables.Workers, Queue: c.Tables.Queue,
 		New: func() kernel.Worker { return rows },

@@ -8,33 +8,69 @@ import (
 )
 
 // answered completes a write, whose head stands in w, with its answer: the rows in
-// order, by keys that the write gives.
+// order, by keys that the write gives, or what they come to together.
 func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, order []query.Order) (*Plan, error) {
 	o := &c.options
-	tells := o.Keep != nil || o.Bound != nil || o.MaxAffected > 0
-	if len(order) == 0 && !tells {
+	grouped := r.Rows && c.aggregates(r.Fields)
+	tells := grouped || o.Keep != nil || o.Bound != nil || o.MaxAffected > 0
+	if len(order) == 0 && !tells && o.Explain == nil {
 		if err := c.returning(plan, w, r); err != nil {
 			return nil, err
 		}
 		return c.finish(plan, w.String())
 	}
-	var outer, terms strings.Builder
+	// The rows to answer with are page(item), those that were written are written.
+	var outer strings.Builder
 	outer.Grow(w.Len() + 256)
-	outer.WriteString("WITH page AS (")
-	outer.WriteString(w.String())
-	outer.WriteString(" RETURNING ")
-	if !r.Rows {
-		outer.WriteString(o.Form.empty())
-	} else if p, err := c.answerColumns(plan, r); err != nil {
-		return nil, err
-	} else if err := c.answer(&outer, p); err != nil {
+	written, terms, err := "page", "", error(nil)
+	if grouped {
+		written = "written"
+		err = c.groupedPage(plan, &outer, w.String(), r, order)
+	} else {
+		terms, err = c.orderedPage(plan, &outer, w.String(), r, order)
+	}
+	if err != nil {
 		return nil, err
 	}
+	switch {
+	case o.Explain != nil:
+		outer.WriteString(" SELECT string_agg(page.item::text, ','" + terms + ") FROM page")
+		return c.finish(plan, outer.String())
+	case !tells:
+		outer.WriteString(" SELECT page.item FROM page" + terms)
+		return c.finish(plan, outer.String())
+	}
+	plan.Kept = true
+	if o.Bound != nil && o.Bound.Least > 0 {
+		written = "page" // so many rows are to be shown
+	}
+	outer.WriteString(" (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms + ") UNION ALL SELECT NULL, ")
+	c.affected(&outer, written, terms)
+	if o.Bound != nil && o.Bound.Fresh {
+		outer.WriteString(", (SELECT count(*) FROM " + written + ") - " + mergedRows)
+	} else {
+		outer.WriteString(", NULL")
+	}
+	return c.finish(plan, outer.String())
+}
+
+// orderedPage writes the WITH clause of a write whose rows are answered one by one,
+// and gives the ORDER BY clause over it.
+func (c *compiler) orderedPage(plan *Plan, outer *strings.Builder, write string, r query.Returning, order []query.Order) (string, error) {
+	outer.WriteString("WITH page AS (" + write + " RETURNING ")
+	if !r.Rows {
+		outer.WriteString(c.options.Form.empty())
+	} else if p, err := c.answerColumns(plan, r); err != nil {
+		return "", err
+	} else if err := c.answer(outer, p); err != nil {
+		return "", err
+	}
 	outer.WriteString(" AS item")
+	var terms strings.Builder
 	for i, term := range order {
 		outer.WriteString(", ")
-		if err := c.orderKey(&outer, term); err != nil {
-			return nil, err
+		if err := c.orderKey(outer, term); err != nil {
+			return "", err
 		}
 		key := "key_" + strconv.Itoa(i+1)
 		outer.WriteString(" AS " + key)
@@ -46,24 +82,42 @@ func (c *compiler) answered(plan *Plan, w *strings.Builder, r query.Returning, o
 		terms.WriteString("page." + key)
 		direction(&terms, term)
 	}
-	if !tells {
-		outer.WriteString(") SELECT page.item FROM page" + terms.String())
-		return c.finish(plan, outer.String())
+	outer.WriteString(")")
+	return terms.String(), nil
+}
+
+// groupedPage writes the WITH clause of a write whose rows are aggregated: they are
+// read again where they were written, under the relation's name.
+func (c *compiler) groupedPage(plan *Plan, outer *strings.Builder, write string, r query.Returning, order []query.Order) error {
+	p, err := c.answerColumns(plan, r)
+	if err != nil {
+		return err
 	}
-	plan.Kept = true
-	outer.WriteString(") (SELECT page.item, NULL::int8, NULL::int8 FROM page" + terms.String() + ") UNION ALL SELECT NULL, ")
-	c.affected(&outer, terms.String())
-	if o.Bound != nil && o.Bound.Fresh {
-		outer.WriteString(", (SELECT count(*) FROM page) - " + mergedRows)
-	} else {
-		outer.WriteString(", NULL")
+	outer.WriteString("WITH written AS (" + write + " RETURNING ")
+	c.row(outer)
+	outer.WriteString("), page AS (SELECT ")
+	if err := c.item(outer, p, "item.*"); err != nil {
+		return err
 	}
-	return c.finish(plan, outer.String())
+	outer.WriteString(" AS item FROM (SELECT ")
+	p.columns(outer)
+	outer.WriteString(" FROM written AS ")
+	quote(outer, c.name)
+	outer.WriteString(p.joins.String())
+	if err := c.required(outer, " WHERE "); err != nil {
+		return err
+	}
+	p.group(outer)
+	if err := c.order(outer, order, p); err != nil {
+		return err
+	}
+	outer.WriteString(") AS item)")
+	return nil
 }
 
 // affected writes the number of rows that were written, inside of the calls that
 // judge it and keep it with the rows, which are in the order of terms.
-func (c *compiler) affected(w *strings.Builder, terms string) {
+func (c *compiler) affected(w *strings.Builder, written, terms string) {
 	o := &c.options
 	if o.Keep != nil {
 		w.WriteString("app.keep_answer(")
@@ -76,7 +130,7 @@ func (c *compiler) affected(w *strings.Builder, terms string) {
 	if o.Bound != nil {
 		w.WriteString("app.check_affected(")
 	}
-	w.WriteString("(SELECT count(*) FROM page)")
+	w.WriteString("(SELECT count(*) FROM " + written + ")")
 	if o.Bound != nil {
 		w.WriteString(", ")
 		c.arg(w, o.Bound.Least)
@@ -129,9 +183,6 @@ func (c *compiler) answerColumns(plan *Plan, r query.Returning) (*projection, er
 	if err != nil {
 		return nil, err
 	}
-	if p.grouped {
-		return nil, invalid("the rows of a write cannot be aggregated")
-	}
 	plan.Labels, plan.Form = p.labels(c), c.options.Form
 	return p, nil
 }
@@ -140,11 +191,12 @@ func (c *compiler) answerColumns(plan *Plan, r query.Returning) (*projection, er
 // rows which an inner embed wants: the row is written, but not shown.
 func (c *compiler) answer(w *strings.Builder, p *projection) error {
 	if p.star != "" {
-		c.options.Form.write(w, p.star)
-		return nil
+		return c.item(w, p, p.star)
 	}
 	w.WriteString("(SELECT ")
-	c.options.Form.write(w, "item.*")
+	if err := c.item(w, p, "item.*"); err != nil {
+		return err
+	}
 	w.WriteString(" FROM (SELECT ")
 	p.columns(w)
 	if p.joins.Len() > 0 {

@@ -100,6 +100,10 @@ func functionNotFound(q *query.Call, names []string) error {
 			Reason: "Searched for the function " + name + with + alternative + ", but no matches were found in the schema cache."})
 }
 
+// NotSet is the Details of the refusal of a bound on the rows of a function that
+// returns no set.
+type NotSet struct{}
+
 // Called says what a call gives.
 type Called struct {
 	*Plan
@@ -111,6 +115,16 @@ type Called struct {
 // Call compiles a call. whole tells that the body is the only argument.
 func Call(relations Relations, r *catalog.Routine, whole bool, q *query.Call, o Options) (*Called, error) {
 	called := &Called{Void: r.Type != nil && r.Type.Name == "void", Scalar: r.Columns == nil, Set: r.Set}
+	if !r.Set && o.Bound != nil {
+		if o.Bound.Least == 0 {
+			return nil, fault.New(fault.InvalidQuery, "Function must return SETOF or TABLE when max-affected preference is used with handling=strict").
+				WithDetails(NotSet{})
+		}
+		o.Bound = nil // there is one row, whatever the function does
+	}
+	if o.Explain != nil {
+		o.Bound = nil
+	}
 	rel := result(relations, r)
 	c := newCompiler(relations, rel, o)
 	var from strings.Builder
@@ -124,11 +138,16 @@ func Call(relations Relations, r *catalog.Routine, whole bool, q *query.Call, o 
 		}
 		var w strings.Builder
 		w.WriteString(`SELECT coalesce(to_json(result."value"), 'null'::json) FROM ` + from.String())
-		if err := c.page(&w, q.Page); err != nil {
+		err := c.page(&w, q.Page)
+		if err != nil {
 			return nil, err
 		}
-		plan, err := c.finish(&Plan{Rows: true, Labels: []string{r.Name}}, w.String())
-		called.Plan = plan
+		called.Plan = &Plan{Rows: true, Labels: []string{r.Name}}
+		if o.Bound != nil {
+			called.Plan, err = c.bounded(called.Plan, "", w.String(), "")
+		} else {
+			called.Plan, err = c.finishRead(called.Plan, w.String())
+		}
 		return called, err
 	}
 	from.WriteString(" AS ")

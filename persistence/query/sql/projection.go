@@ -149,7 +149,7 @@ func (p *projection) add(o output) error {
 // group by; without any, aggregates are grouped by what is selected beside them.
 func (c *compiler) project(fields query.Projection, group []query.Path, truncate int) (*projection, error) {
 	p := &projection{}
-	if len(group) == 0 && !c.whole && plain(fields, truncate) {
+	if len(group) == 0 && !c.whole && plain(fields, truncate) && !c.hasGeography() {
 		var star strings.Builder
 		c.row(&star)
 		p.star = star.String()
@@ -238,6 +238,11 @@ func (c *compiler) addField(p *projection, f *query.Field, truncate int) error {
 		return err
 	}
 	o.text = w.String()
+	if !p.grouped { // JSON cannot be grouped by
+		w.Reset()
+		o.of = c.asGeoJSON(&w, o.text, o.of)
+		o.text = w.String()
+	}
 	return p.add(o)
 }
 

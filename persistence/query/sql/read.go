@@ -24,8 +24,10 @@ type Options struct {
 	// Keep, when not nil, is the scope of the idempotency key under which a write
 	// keeps its answer; see persistence/idempotency.
 	Keep []byte
-	// Bound, when not nil, is how many rows a write may change.
+	// Bound, when not nil, is how many rows a write may change, or a function return.
 	Bound *Bound
+	// Explain, when not nil, asks for the plan in place of the answer.
+	Explain *Explain
 	// MaxAffected is how many rows an update or a deletion may change at most: with
 	// more it is undone and fails with TOO_MANY_ROWS. 0 for any number.
 	MaxAffected int64
@@ -45,6 +47,8 @@ const (
 	StrippedJSON
 	// Records is the text of a record per row, which ReadRecord reads.
 	Records
+	// GeoJSON is a Feature per row, of a geometry among its columns.
+	GeoJSON
 )
 
 // write writes a row in the form.
@@ -67,8 +71,8 @@ func (f Form) empty() string {
 	return "NULL::json"
 }
 
-// Bound is how many rows a write may change. With another number it is undone and
-// fails with UNEXPECTED_ROWS.
+// Bound is how many rows a write may change or a function return. With another
+// number everything is undone and fails with UNEXPECTED_ROWS.
 type Bound struct {
 	Least, Most int64
 	// Fresh asks how many of the rows are new, of an insert that may merge.
@@ -133,6 +137,23 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	if threshold <= 0 {
 		threshold = 1000
 	}
+	if o.Bound != nil {
+		var item strings.Builder
+		item.WriteString("SELECT ")
+		if err := c.item(&item, p, "page.*"); err != nil {
+			return nil, err
+		}
+		item.WriteString(" FROM (" + page.String())
+		if err := c.page(&item, q.Page); err != nil {
+			return nil, err
+		}
+		item.WriteString(") AS page")
+		total := ""
+		if q.Count != query.CountNone {
+			total = "SELECT count(*) FROM " + counted.String()
+		}
+		return c.bounded(plan, with, item.String(), total)
+	}
 	switch q.Count {
 	case query.CountExact:
 		plan.Counted = true
@@ -155,7 +176,9 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	}
 	switch {
 	case plan.row == nil:
-		o.Form.write(&w, "page.*")
+		if err := c.item(&w, p, "page.*"); err != nil {
+			return nil, err
+		}
 	case p.star != "" && !plan.Counted && plan.row.plain():
 		// Whatever columns there are, so that one which the catalogue does not know yet
 		// is noticed.
@@ -172,7 +195,7 @@ func (c *compiler) read(q *query.Select, with string) (*Plan, error) {
 	if q.Count == query.CountPlanned || q.Count == query.CountEstimated {
 		plan.Explain, plan.ExplainArgs = "EXPLAIN (FORMAT JSON) SELECT FROM "+counted.String(), countArgs
 	}
-	return c.finish(plan, w.String())
+	return c.finishRead(plan, w.String())
 }
 
 // nothing writes the columns of a row that has only a total.
@@ -194,6 +217,6 @@ func (c *compiler) finish(plan *Plan, sql string) (*Plan, error) {
 	if strings.IndexByte(sql, 0) >= 0 || !utf8.ValidString(sql) {
 		return nil, invalid("a name is not valid UTF-8 text")
 	}
-	plan.SQL, plan.Args, plan.MaxBytes, plan.nearest = sql, c.args, c.options.MaxBytes, c.nearest
+	plan.SQL, plan.Args, plan.MaxBytes, plan.nearest, plan.explain = sql, c.args, c.options.MaxBytes, c.nearest, c.options.Explain
 	return plan, nil
 }

@@ -40,6 +40,9 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 		}
 		return nil
 	}
+	if p.explain != nil {
+		return p.prepared(p.explained(r))
+	}
 	first := db.Statement{SQL: p.SQL, Args: p.Args, Columns: p.columns()}
 	switch {
 	case p.Kept:
@@ -220,7 +223,11 @@ func (r *Result) kept(rows pgx.Rows, p *Plan, single bool) error {
 			if err := rows.Scan(&none, &r.Affected, &fresh); err != nil {
 				return err
 			}
-			if fresh != nil {
+			switch {
+			case fresh == nil:
+			case p.totals:
+				r.Total = *fresh
+			default:
 				r.Fresh = *fresh
 			}
 		} else {

@@ -73,7 +73,7 @@ func printedAs(t Type) (p printed, ok bool) {
 // shape is how the server writes the rows of a projection; nil where PostgreSQL
 // has to, because another form is wanted or there are no columns.
 func (c *compiler) shape(p *projection) *rowShape {
-	if !c.options.Columns || c.options.Form != JSON {
+	if !c.options.Columns || c.options.Form != JSON || c.options.Explain != nil || c.options.Bound != nil {
 		return nil
 	}
 	if p.star != "" {

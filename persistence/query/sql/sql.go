@@ -54,6 +54,10 @@ type Plan struct {
 	Empty bool
 	// nearest tells that pgvector orders the rows, perhaps by an index.
 	nearest bool
+	// totals tells that the third column of a Kept plan is a total.
+	totals bool
+	// explain, when not nil, is how the plan is to be explained in place of being run.
+	explain *Explain
 }
 
 // maxArgs is how many parameters a statement may have in the wire protocol.

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/query"
 )
 
 // Settings is the statement that sets settings for the transaction. Names and
@@ -23,6 +24,16 @@ func Settings(names, values []string) db.Statement {
 		w.WriteString("set_config($" + strconv.Itoa(2*i+1) + ", $" + strconv.Itoa(2*i+2) + ", true)")
 	}
 	return db.Statement{SQL: w.String(), Args: args}
+}
+
+// Perform is the statement that calls a function without arguments, whose result
+// does not matter.
+func Perform(function query.Relation) db.Statement {
+	var w strings.Builder
+	w.WriteString("SELECT ")
+	qualified(&w, function.Schema, function.Name)
+	w.WriteString("()")
+	return db.Statement{SQL: w.String()}
 }
 
 // Said is the statement that reads what the transaction has set for the response.

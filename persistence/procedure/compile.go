@@ -187,6 +187,11 @@ type numbered struct {
 
 // number writes $1, $2 … for placeholders, the same for the same name.
 func number(query string, tokens []token) (numbered, error) {
+	for _, t := range tokens {
+		if t.kind == commentToken && strings.Contains(query[t.start:t.end], annotationMark) {
+			return numbered{}, errors.New("annotations stand before the statement, in lines of their own")
+		}
+	}
 	for len(tokens) > 0 {
 		last := tokens[len(tokens)-1]
 		if last.kind != commentToken && query[last.start:last.end] != ";" {
@@ -206,9 +211,6 @@ func number(query string, tokens []token) (numbered, error) {
 		start := out.Len()
 		switch t.kind {
 		case commentToken:
-			if strings.Contains(piece, annotationMark) {
-				return s, errors.New("annotations stand before the statement, in lines of their own")
-			}
 			out.WriteByte(' ')
 			continue
 		case numberedToken:

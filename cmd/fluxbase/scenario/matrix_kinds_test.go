@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 )
 
 // A relation of every kind, with policies and privileges between it and a role, is
-// asked for in both dialects, and each answer compared with what PostgreSQL says to
+// asked for in all dialects, and each answer compared with what PostgreSQL says to
 // the statement that means the same, run as the role: rows, their number, the state,
 // and what is in the table afterwards.
 
@@ -65,7 +66,9 @@ type kindVerb struct {
 	// native and strict are method, path behind the relation's, and body; empty where
 	// the dialect has no such thing.
 	native, strict [3]string
-	prefer         string
+	// graphql is a document; LIST stands for the relation's field, TYPE for its type.
+	graphql string
+	prefer  string
 	// sql is the statement; rows are what it returns.
 	sql string
 	// silent tells that the rows are not answered.
@@ -82,11 +85,11 @@ const shown = "select=id,v&"
 
 var kindVerbs = []kindVerb{
 	{name: "everything", native: [3]string{"GET", "?order=id"}, strict: [3]string{"GET", "?order=id"}, sql: `SELECT * FROM REL ORDER BY id`},
-	{name: "some columns", native: [3]string{"GET", "?" + shown + "order=id"}, strict: [3]string{"GET", "?" + shown + "order=id"}, sql: `SELECT id, v FROM REL ORDER BY id`},
-	{name: "filter", native: [3]string{"GET", "?select=id&owner=eq.ANN"}, strict: [3]string{"GET", "?select=id&owner=eq.ANN"}, sql: `SELECT id FROM REL WHERE owner = 'ANN'`},
-	{name: "order by another", native: [3]string{"GET", "?select=id&order=owner,id"}, strict: [3]string{"GET", "?select=id&order=owner,id"}, sql: `SELECT id FROM REL ORDER BY owner, id`},
+	{name: "some columns", graphql: `{ LIST { id v } }`, native: [3]string{"GET", "?" + shown + "order=id"}, strict: [3]string{"GET", "?" + shown + "order=id"}, sql: `SELECT id, v FROM REL ORDER BY id`},
+	{name: "filter", graphql: `{ LIST(filter: {owner_eq: "ANN"}) { id } }`, native: [3]string{"GET", "?select=id&owner=eq.ANN"}, strict: [3]string{"GET", "?select=id&owner=eq.ANN"}, sql: `SELECT id FROM REL WHERE owner = 'ANN'`},
+	{name: "order by another", graphql: `{ LIST(orderBy: [{owner: ASC}, {id: ASC}]) { id } }`, native: [3]string{"GET", "?select=id&order=owner,id"}, strict: [3]string{"GET", "?select=id&order=owner,id"}, sql: `SELECT id FROM REL ORDER BY owner, id`},
 	{name: "count", native: [3]string{"GET", "?select=id&v=neq.b"}, strict: [3]string{"GET", "?select=id&v=neq.b"}, prefer: "count=exact", sql: `SELECT id FROM REL WHERE v <> 'b'`, counted: true},
-	{name: "aggregate", native: [3]string{"GET", "?select=count()"}, strict: [3]string{"GET", "?select=count()"}, sql: `SELECT count(*) FROM REL`},
+	{name: "aggregate", graphql: `{ LISTAggregate { count } }`, native: [3]string{"GET", "?select=count()"}, strict: [3]string{"GET", "?select=count()"}, sql: `SELECT count(*) FROM REL`},
 	{name: "embed", native: [3]string{"GET", "?select=id,folders(name)&order=id"}, strict: [3]string{"GET", "?select=id,folders(name)&order=id"},
 		sql: `SELECT id, (SELECT row_to_json(f) FROM (SELECT name FROM folders WHERE folders.id = r.folder) f) AS folders FROM REL r ORDER BY id`},
 	{name: "embed inner", native: [3]string{"GET", "?select=id,folders!inner(id)&order=id"}, strict: [3]string{"GET", "?select=id,folders!inner(id)&order=id"},
@@ -102,27 +105,27 @@ var kindVerbs = []kindVerb{
 	{name: "query", native: [3]string{"POST", "/query", `{"select":"id,v","filters":[{"column":"v","operator":"in","value":["a","b","hidden"]}]}`}, sql: `SELECT id, v FROM REL WHERE v IN ('a', 'b', 'hidden')`},
 	{name: "export", native: [3]string{"GET", "/export?format=json&select=id,v"}, sql: `SELECT id, v FROM REL`},
 
-	{name: "insert", native: [3]string{"POST", "?" + shown, `{"id":10,"v":"x"}`}, strict: [3]string{"POST", "?" + shown, `{"id":10,"v":"x"}`}, sql: `INSERT INTO REL (id, v) VALUES (10, 'x') RETURNING id, v`},
-	{name: "insert hers", native: [3]string{"POST", "?" + shown, `{"id":10,"v":"x","owner":"ANN"}`}, strict: [3]string{"POST", "?" + shown, `{"id":10,"v":"x","owner":"ANN"}`},
+	{name: "insert", graphql: `mutation { insertTYPE(data: {id: 10, v: "x"}) { id v } }`, native: [3]string{"POST", "?" + shown, `{"id":10,"v":"x"}`}, strict: [3]string{"POST", "?" + shown, `{"id":10,"v":"x"}`}, sql: `INSERT INTO REL (id, v) VALUES (10, 'x') RETURNING id, v`},
+	{name: "insert hers", graphql: `mutation { insertTYPE(data: {id: 10, v: "x", owner: "ANN"}) { id v } }`, native: [3]string{"POST", "?" + shown, `{"id":10,"v":"x","owner":"ANN"}`}, strict: [3]string{"POST", "?" + shown, `{"id":10,"v":"x","owner":"ANN"}`},
 		sql: `INSERT INTO REL (id, v, owner) VALUES (10, 'x', 'ANN') RETURNING id, v`},
 	{name: "insert unseen", native: [3]string{"POST", "", `{"id":10,"v":"hidden","owner":"ANN"}`}, strict: [3]string{"POST", "", `{"id":10,"v":"hidden","owner":"ANN"}`}, prefer: "return=minimal", silent: true,
 		sql: `INSERT INTO REL (id, v, owner) VALUES (10, 'hidden', 'ANN')`},
-	{name: "insert two", native: [3]string{"POST", "/bulk?" + shown, `[{"id":10,"v":"x"},{"id":11,"v":"y"}]`}, strict: [3]string{"POST", "?" + shown, `[{"id":10,"v":"x"},{"id":11,"v":"y"}]`},
+	{name: "insert two", graphql: `mutation { insertManyTYPE(data: [{id: 10, v: "x"}, {id: 11, v: "y"}]) { id v } }`, native: [3]string{"POST", "/bulk?" + shown, `[{"id":10,"v":"x"},{"id":11,"v":"y"}]`}, strict: [3]string{"POST", "?" + shown, `[{"id":10,"v":"x"},{"id":11,"v":"y"}]`},
 		sql: `INSERT INTO REL (id, v) VALUES (10, 'x'), (11, 'y') RETURNING id, v`},
-	{name: "insert what is there", native: [3]string{"POST", "?" + shown, `{"id":2,"v":"x"}`}, strict: [3]string{"POST", "?" + shown, `{"id":2,"v":"x"}`}, sql: `INSERT INTO REL (id, v) VALUES (2, 'x') RETURNING id, v`},
-	{name: "insert into no folder", native: [3]string{"POST", "?" + shown, `{"id":10,"owner":"ANN","folder":99}`}, strict: [3]string{"POST", "?" + shown, `{"id":10,"owner":"ANN","folder":99}`},
+	{name: "insert what is there", graphql: `mutation { insertTYPE(data: {id: 2, v: "x"}) { id v } }`, native: [3]string{"POST", "?" + shown, `{"id":2,"v":"x"}`}, strict: [3]string{"POST", "?" + shown, `{"id":2,"v":"x"}`}, sql: `INSERT INTO REL (id, v) VALUES (2, 'x') RETURNING id, v`},
+	{name: "insert into no folder", graphql: `mutation { insertTYPE(data: {id: 10, owner: "ANN", folder: 99}) { id v } }`, native: [3]string{"POST", "?" + shown, `{"id":10,"owner":"ANN","folder":99}`}, strict: [3]string{"POST", "?" + shown, `{"id":10,"owner":"ANN","folder":99}`},
 		sql: `INSERT INTO REL (id, owner, folder) VALUES (10, 'ANN', 99) RETURNING id, v`},
 	{name: "merge", native: [3]string{"POST", "?" + shown + "on_conflict=id", `[{"id":1,"v":"x"},{"id":10,"v":"y"}]`}, strict: [3]string{"POST", "?" + shown + "on_conflict=id", `[{"id":1,"v":"x"},{"id":10,"v":"y"}]`}, prefer: "resolution=merge-duplicates", merges: true,
 		sql: `INSERT INTO REL (id, v) VALUES (1, 'x'), (10, 'y') ON CONFLICT (id) DO UPDATE SET v = excluded.v RETURNING id, v`},
 	{name: "ignore", native: [3]string{"POST", "?" + shown + "on_conflict=id", `[{"id":2,"v":"x"},{"id":10,"v":"y"}]`}, strict: [3]string{"POST", "?" + shown + "on_conflict=id", `[{"id":2,"v":"x"},{"id":10,"v":"y"}]`}, prefer: "resolution=ignore-duplicates", merges: true,
 		sql: `INSERT INTO REL (id, v) VALUES (2, 'x'), (10, 'y') ON CONFLICT (id) DO NOTHING RETURNING id, v`},
-	{name: "change", native: [3]string{"PATCH", "?" + shown + "id=in.(1,2)", `{"v":"x"}`}, strict: [3]string{"PATCH", "?" + shown + "id=in.(1,2)", `{"v":"x"}`}, sql: `UPDATE REL SET v = 'x' WHERE id IN (1, 2) RETURNING id, v`},
+	{name: "change", graphql: `mutation { updateManyTYPE(filter: {id_in: [1, 2]}, data: {v: "x"}) { id v } }`, native: [3]string{"PATCH", "?" + shown + "id=in.(1,2)", `{"v":"x"}`}, strict: [3]string{"PATCH", "?" + shown + "id=in.(1,2)", `{"v":"x"}`}, sql: `UPDATE REL SET v = 'x' WHERE id IN (1, 2) RETURNING id, v`},
 	{name: "change unseen", native: [3]string{"PATCH", "?v=neq.b", `{"v":"x"}`}, strict: [3]string{"PATCH", "?v=neq.b", `{"v":"x"}`}, prefer: "return=minimal", silent: true, sql: `UPDATE REL SET v = 'x' WHERE v <> 'b'`},
-	{name: "give away", native: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"owner":"BOB"}`}, strict: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"owner":"BOB"}`}, sql: `UPDATE REL SET owner = 'BOB' WHERE id = 1 RETURNING id, v`},
-	{name: "hide", native: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"v":"hidden"}`}, strict: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"v":"hidden"}`}, sql: `UPDATE REL SET v = 'hidden' WHERE id = 1 RETURNING id, v`},
+	{name: "give away", graphql: `mutation { updateManyTYPE(filter: {id_eq: 1}, data: {owner: "BOB"}) { id v } }`, native: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"owner":"BOB"}`}, strict: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"owner":"BOB"}`}, sql: `UPDATE REL SET owner = 'BOB' WHERE id = 1 RETURNING id, v`},
+	{name: "hide", graphql: `mutation { updateManyTYPE(filter: {id_eq: 1}, data: {v: "hidden"}) { id v } }`, native: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"v":"hidden"}`}, strict: [3]string{"PATCH", "?" + shown + "id=eq.1", `{"v":"hidden"}`}, sql: `UPDATE REL SET v = 'hidden' WHERE id = 1 RETURNING id, v`},
 	{name: "change each", native: [3]string{"PATCH", "/bulk?" + shown, `[{"id":1,"v":"x"},{"id":2,"v":"y"}]`}, sql: `UPDATE REL AS t SET v = n.v FROM (VALUES (1, 'x'), (2, 'y')) AS n (id, v) WHERE t.id = n.id RETURNING t.id, t.v`},
-	{name: "remove", native: [3]string{"DELETE", "?" + shown + "v=neq.b"}, strict: [3]string{"DELETE", "?" + shown + "v=neq.b"}, sql: `DELETE FROM REL WHERE v <> 'b' RETURNING id, v`},
-	{name: "remove hers by owner", native: [3]string{"DELETE", "?" + shown + "owner=eq.ANN"}, strict: [3]string{"DELETE", "?" + shown + "owner=eq.ANN"}, sql: `DELETE FROM REL WHERE owner = 'ANN' RETURNING id, v`},
+	{name: "remove", graphql: `mutation { deleteManyTYPE(filter: {v_neq: "b"}) }`, native: [3]string{"DELETE", "?" + shown + "v=neq.b"}, strict: [3]string{"DELETE", "?" + shown + "v=neq.b"}, sql: `DELETE FROM REL WHERE v <> 'b' RETURNING id, v`},
+	{name: "remove hers by owner", graphql: `mutation { deleteManyTYPE(filter: {owner_eq: "ANN"}) }`, native: [3]string{"DELETE", "?" + shown + "owner=eq.ANN"}, strict: [3]string{"DELETE", "?" + shown + "owner=eq.ANN"}, sql: `DELETE FROM REL WHERE owner = 'ANN' RETURNING id, v`},
 	{name: "remove some", native: [3]string{"DELETE", "/bulk?" + shown, `{"ids":[1,2,3]}`}, sql: `DELETE FROM REL WHERE id IN (1, 2, 3) RETURNING id, v`},
 }
 
@@ -183,7 +186,7 @@ func write(ddl *strings.Builder, sql, relation, table string) {
 // kindNames are the relation's and the table's, which are one where the kind is a
 // table.
 func kindNames(kind, policy int) (relation, table string) {
-	table = fmt.Sprintf("kind_%d_%d", kind, policy)
+	table = fmt.Sprintf("kind_%c%c", 'a'+kind, 'a'+policy)
 	if strings.Contains(relationKinds[kind].sql, "VIEW") {
 		return table + "_view", table
 	}
@@ -223,6 +226,12 @@ func (m *kindMatrix) compare(t *testing.T, who string, v kindVerb) {
 	names := strings.NewReplacer("REL", m.relation, "ANN", m.ann.ID, "BOB", m.bob.ID)
 	m.seed(t)
 	want := m.judge(t, who, names.Replace(v.sql), v.silent)
+	mutation := strings.HasPrefix(v.graphql, "mutation")
+	if v.graphql != "" && !(mutation && m.relation != m.table) { // views have no mutations
+		m.seed(t)
+		m.changed = mutation
+		m.compareGraphQL(t, who, names.Replace(v.graphql), want)
+	}
 	for _, dialect := range []struct {
 		name, base string
 		asked      [3]string
@@ -269,6 +278,43 @@ func (m *kindMatrix) compare(t *testing.T, who string, v kindVerb) {
 		}
 		if total := fmt.Sprintf("/%d", len(want.rows)); v.counted && !strings.HasSuffix(r.Header.Get("Content-Range"), total) {
 			t.Errorf("%s: Content-Range %q, want …%s", dialect.name, r.Header.Get("Content-Range"), total)
+		}
+	}
+}
+
+// compareGraphQL sends a document and compares what it does. What a role may not do is
+// not in its schema; the codes of refusals are the table of cases' business.
+func (m *kindMatrix) compareGraphQL(t *testing.T, who, document string, want judgment) {
+	t.Helper()
+	pascal := ""
+	for _, word := range strings.Split(m.relation, "_") {
+		pascal += strings.ToUpper(word[:1]) + word[1:]
+	}
+	document = strings.NewReplacer("LIST", strings.ToLower(pascal[:1])+pascal[1:], "TYPE", pascal).Replace(document)
+	_, got, body := m.graphql(t, who, document, "", "")
+	if contents := m.contents(t, m.admin, m.table); contents != want.contents {
+		t.Errorf("graphql: the table holds\n%s\nwant\n%s", contents, want.contents)
+	}
+	if want.state != "" {
+		if len(got.Errors) == 0 {
+			t.Errorf("graphql: PostgreSQL refuses %s with %s, the answer is %s", document, want.state, body)
+		}
+		return
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(got.Data, &fields); err != nil || len(fields) != 1 || len(got.Errors) > 0 {
+		t.Errorf("graphql: PostgreSQL does %s, the answer is %s", document, body)
+		return
+	}
+	for _, value := range fields {
+		if string(value) == strconv.Itoa(len(want.rows)) {
+			return // a number of rows
+		}
+		if string(value) == "null" {
+			value = nil
+		}
+		if rows := answered(t, value); !slices.Equal(rows, want.rows) {
+			t.Errorf("graphql: the rows are\n%s\nwant\n%s", rows, want.rows)
 		}
 	}
 }

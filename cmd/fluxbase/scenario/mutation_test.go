@@ -334,12 +334,20 @@ func (j *judgedAnswers) judge(described, method, path string, status int, body [
 	if status < 400 || method == "HEAD" {
 		return
 	}
-	var f failure
-	rest := strings.Contains(path, "/rest/v1/")
-	if rest && status != 405 && status != 404 {
+	switch {
+	case strings.Contains(path, "/rest/v1/") && status != 405 && status != 404:
 		checkRestBody(t, described, body)
-	} else if err := json.Unmarshal(body, &f); !rest && (err != nil || f.Error == "" || f.Code == "" || f.RequestID == "") {
-		t.Errorf("%s\nis refused without a coded body: %d %s", described, status, body)
+	case strings.Contains(path, "/rest/v1/"):
+	case strings.Contains(path, "/graphql") && bytes.HasPrefix(body, []byte(`{"errors"`)):
+		var answer graphqlAnswer
+		if err := json.Unmarshal(body, &answer); err != nil || len(answer.Errors) == 0 || answer.Errors[0].Message == "" || answer.Errors[0].Extensions.Code == "" {
+			t.Errorf("%s\nis refused without a coded body: %d %s", described, status, body)
+		}
+	default:
+		var f failure
+		if err := json.Unmarshal(body, &f); err != nil || f.Error == "" || f.Code == "" || f.RequestID == "" {
+			t.Errorf("%s\nis refused without a coded body: %d %s", described, status, body)
+		}
 	}
 	for _, inside := range insides {
 		if bytes.Contains(body, []byte(inside)) && !strings.Contains(described, inside) {

@@ -8,6 +8,7 @@ type sized interface{ size() query.Size }
 func (m *List) size() query.Size       { return m.Query.Size() }
 func (m *Get) size() query.Size        { return m.Query.Size() }
 func (m *Export) size() query.Size     { return m.Query.Size() }
+func (m *Search) size() query.Size     { return m.Query.Size() }
 func (m *Call) size() query.Size       { return m.Query.Size() }
 func (m *Create) size() query.Size     { return m.Query.Size() }
 func (m *Update) size() query.Size     { return m.Query.Size() }

@@ -99,6 +99,8 @@ func (w *Worker) handle(ctx context.Context, msg any) (any, error) {
 		return w.get(ctx, m)
 	case *Export:
 		return w.export(ctx, m)
+	case *Search:
+		return w.search(ctx, m)
 	case *Call:
 		return w.call(ctx, m)
 	case *Create:

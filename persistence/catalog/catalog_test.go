@@ -387,6 +387,25 @@ func TestAnnouncedChangesRing(t *testing.T) {
 	}
 }
 
+func TestExtensions(t *testing.T) {
+	d := dbtest.New(t)
+	c := open(t, d)
+	if version, ok := c.Current().Extension("plpgsql"); !ok || version == "" {
+		t.Errorf("plpgsql: %q, %t", version, ok)
+	}
+	if _, ok := c.Current().Extension("tablefunc"); ok {
+		t.Error("an extension is there that was never made")
+	}
+	before := c.Current()
+	d.Exec(`DROP EXTENSION plpgsql CASCADE`)
+	if changed, err := c.Refresh(t.Context(), before); err != nil || !changed {
+		t.Fatalf("Refresh = %t, %v", changed, err)
+	}
+	if _, ok := c.Current().Extension("plpgsql"); ok {
+		t.Error("an extension that was dropped is still there")
+	}
+}
+
 func TestPoll(t *testing.T) {
 	d := dbtest.New(t)
 	d.Exec(`CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id int, m mood)`)

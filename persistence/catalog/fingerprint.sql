@@ -30,4 +30,5 @@ SELECT concat_ws('/',
        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY ($1::text[]))),
   (SELECT sum(hashtextextended(concat(m.roleid, ':', m.member, ':', m.xmin), 0)) FROM pg_catalog.pg_auth_members m),
   (SELECT sum(hashtextextended(concat(t.oid, ':', t.xmin), 0)) FROM pg_catalog.pg_type t WHERE t.typtype IN ('d', 'e')),
-  (SELECT sum(hashtextextended(concat(e.oid, ':', e.xmin), 0)) FROM pg_catalog.pg_enum e))
+  (SELECT sum(hashtextextended(concat(e.oid, ':', e.xmin), 0)) FROM pg_catalog.pg_enum e),
+  (SELECT sum(hashtextextended(concat(x.oid, ':', x.xmin), 0)) FROM pg_catalog.pg_extension x))

@@ -82,7 +82,9 @@ type document struct {
 			Type uint32
 		}
 	}
-	Types []struct {
+	// Extensions are the versions of the extensions.
+	Extensions map[string]string
+	Types      []struct {
 		OID          uint32
 		Schema, Name string
 		Kind         string
@@ -113,10 +115,11 @@ func read(ctx context.Context, d *db.Database, schemas []string) (*Snapshot, err
 		return nil, fmt.Errorf("unexpected answer: %w", err)
 	}
 	s := &Snapshot{
-		hash:      sha256.Sum256(text),
-		schemas:   schemas,
-		relations: make(map[name]*Relation, len(doc.Relations)),
-		types:     make(map[uint32]*Type, len(doc.Types)),
+		hash:       sha256.Sum256(text),
+		schemas:    schemas,
+		extensions: doc.Extensions,
+		relations:  make(map[name]*Relation, len(doc.Relations)),
+		types:      make(map[uint32]*Type, len(doc.Types)),
 	}
 	for _, t := range doc.Types {
 		s.types[t.OID] = &Type{

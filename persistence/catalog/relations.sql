@@ -219,6 +219,7 @@ SELECT json_build_object(
       'columns', coalesce((SELECT json_agg(json_build_object('name', o.name, 'type', o.type::pg_catalog.int8) ORDER BY o.ord)
         FROM outcome o WHERE o.oid = r.oid), '[]')
     ) ORDER BY r.nspname, r.proname, r.oid) FROM routine r), '[]'),
+  'extensions', (SELECT coalesce(json_object_agg(x.extname, x.extversion ORDER BY x.extname), '{}') FROM pg_catalog.pg_extension x),
   'types', coalesce((SELECT json_agg(json_build_object(
     'oid', t.oid::pg_catalog.int8,
     'schema', n.nspname,

@@ -10,12 +10,13 @@ import (
 
 // Snapshot is the exposed schema at one moment. Nothing in it may be changed.
 type Snapshot struct {
-	version   uint64
-	hash      [sha256.Size]byte
-	schemas   []string
-	relations map[name]*Relation
-	types     map[uint32]*Type
-	routines  map[name][]*Routine
+	version    uint64
+	hash       [sha256.Size]byte
+	schemas    []string
+	relations  map[name]*Relation
+	types      map[uint32]*Type
+	routines   map[name][]*Routine
+	extensions map[string]string
 }
 
 type name struct{ schema, relation string }
@@ -56,6 +57,12 @@ func (s *Snapshot) Relations() []*Relation {
 func (s *Snapshot) Type(oid uint32) (*Type, bool) {
 	t, ok := s.types[oid]
 	return t, ok
+}
+
+// Extension gives the version of an extension that the database has.
+func (s *Snapshot) Extension(name string) (version string, ok bool) {
+	version, ok = s.extensions[name]
+	return version, ok
 }
 
 // Routines finds the functions of a name, which differ in their parameters.

@@ -34,6 +34,11 @@ func (q *Select) Size() Size {
 	return s
 }
 
+// Size measures which rows are searched and what is wanted of them.
+func (q *Search) Size() Size {
+	return (&Select{Fields: q.Fields, Where: q.Where, Order: []Order{{Path: q.Path, Distance: &q.Distance}}}).Size()
+}
+
 // Size measures what is asked of the rows that the function returns.
 func (q *Call) Size() Size {
 	return (&Select{Fields: q.Fields, Where: q.Where, Order: q.Order}).Size()

@@ -62,6 +62,14 @@ func ParseCondition(key, value string) (query.Condition, error) {
 	return ParseExpression(path, expression)
 }
 
+// ParseParameter parses a condition or, by its name, a logic tree.
+func ParseParameter(p Parameter) (query.Condition, error) {
+	if IsLogic(p.Key) {
+		return ParseLogic(p.Key, p.Value)
+	}
+	return ParseCondition(p.Key, p.Value)
+}
+
 // Head gives the first name of a dotted key and the rest after the dot: the
 // part of a condition that may name an embed. ok is false when the key has no
 // dot outside quotes.

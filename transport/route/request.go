@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,6 +120,21 @@ func (r *Request) Decode(v any) error {
 	}
 	if err := json.Unmarshal(r.body, v); err != nil {
 		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint(describe(err)).WithCause(err)
+	}
+	return nil
+}
+
+// DecodeStrictly reads one JSON object into a value that knows all of its members: one
+// that is not known may be a condition, and must not be left out in silence.
+func DecodeStrictly(body []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil && d.More() {
+		err = errors.New("text follows the object")
+	}
+	if err != nil {
+		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint(strings.TrimPrefix(err.Error(), "json: ")).WithCause(err)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ type Tenant struct {
 	// GraphQL is the pool that answers the message of actors/graphql; nil where that is
 	// switched off.
 	GraphQL kernel.Target
+	// Embedding is the pool that answers the messages of actors/embedding.
+	Embedding kernel.Target
 	// Registrar is the pool that answers what actors/feed is asked about the
 	// registry of tables.
 	Registrar kernel.Target

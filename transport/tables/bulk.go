@@ -132,7 +132,7 @@ func bulkChange(r *route.Request, place data.Place, q *request, p *preferences) 
 		}}, nil
 	}
 	var change bulkUpdateBody
-	if err := decode(r.Body(), &change); err != nil {
+	if err := route.DecodeStrictly(r.Body(), &change); err != nil {
 		return nil, err
 	}
 	which := selection{Filters: change.Filters, OrFilters: change.OrFilters, AndFilters: change.AndFilters}
@@ -155,7 +155,7 @@ func bulkRemove(r *route.Request, place data.Place) error {
 		return err
 	}
 	var which selection
-	if err := decode(r.Body(), &which); err != nil {
+	if err := route.DecodeStrictly(r.Body(), &which); err != nil {
 		return err
 	}
 	if err := which.where(q); err != nil {

@@ -78,7 +78,7 @@ func parse(raw string, allowed words) (*request, error) {
 		}
 		if !isReserved {
 			if credentials[p.Key] {
-				if _, err := condition(p); err != nil {
+				if _, err := filter.ParseParameter(p); err != nil {
 					continue
 				}
 			}
@@ -106,7 +106,7 @@ func (r *request) conditions(all []filter.Parameter, allowed words, seen map[str
 	var where []query.Condition
 	for _, p := range all {
 		if head, _, ok := filter.Head(p.Key); ok && embeds[head] != nil {
-			if err := filter.Embedded(embeds, seen, p, condition); err != nil {
+			if err := filter.Embedded(embeds, seen, p, filter.ParseParameter); err != nil {
 				return err
 			}
 			continue
@@ -114,7 +114,7 @@ func (r *request) conditions(all []filter.Parameter, allowed words, seen map[str
 		if allowed&wordFilter == 0 {
 			return invalid("%s is not supported here", p.Key)
 		}
-		c, err := condition(p)
+		c, err := filter.ParseParameter(p)
 		if err != nil {
 			return err
 		}
@@ -179,14 +179,6 @@ var formats = map[string]data.Format{"csv": data.CSV, "json": data.JSON}
 
 var counts = map[string]query.Count{
 	"none": query.CountNone, "exact": query.CountExact, "planned": query.CountPlanned, "estimated": query.CountEstimated,
-}
-
-// condition reads a filter or a logic tree.
-func condition(p filter.Parameter) (query.Condition, error) {
-	if filter.IsLogic(p.Key) {
-		return filter.ParseLogic(p.Key, p.Value)
-	}
-	return filter.ParseCondition(p.Key, p.Value)
 }
 
 func invalid(format string, args ...any) *fault.Fault {

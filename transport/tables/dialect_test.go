@@ -7,6 +7,7 @@ import (
 
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
+	"fluxbase/transport/route"
 )
 
 func TestParse(t *testing.T) {
@@ -78,7 +79,7 @@ func FuzzDocument(f *testing.F) {
 	f.Add([]byte(`{"betweenFilters":[{"column":"a","min":1,"max":"x\"","negated":true}],"orFilters":["a.eq.1"]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var d document
-		err := decode(body, &d)
+		err := route.DecodeStrictly(body, &d)
 		if err == nil {
 			_, err = d.request()
 		}
@@ -99,7 +100,7 @@ func TestDocumentMeansWhatTheQueryStringMeans(t *testing.T) {
 		`{"select":"a,r(b)","filters":[{"column":"r.b","operator":"eq","value":true}]}`:                                  "select=a,r(b)&r.b=eq.true",
 	} {
 		var d document
-		if err := decode([]byte(body), &d); err != nil {
+		if err := route.DecodeStrictly([]byte(body), &d); err != nil {
 			t.Fatal(err)
 		}
 		got, err := d.request()

@@ -1,11 +1,9 @@
 package tables
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 
-	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/transport/filter"
 )
@@ -39,20 +37,6 @@ type documentOrder struct {
 	Nulls       string          `json:"nulls,omitempty" enum:"first,last"`
 	VectorOp    string          `json:"vectorOp,omitempty"`
 	VectorValue json.RawMessage `json:"vectorValue,omitempty"`
-}
-
-// decode reads a body strictly: a member that is not known may be a condition.
-func decode(body []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil && d.More() {
-		err = fault.New(fault.InvalidRequestBody, "text follows the object")
-	}
-	if err != nil {
-		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint(strings.TrimPrefix(err.Error(), "json: ")).WithCause(err)
-	}
-	return nil
 }
 
 // request gives a document the meaning that a query string would have.

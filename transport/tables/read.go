@@ -24,7 +24,7 @@ func find(r *route.Request, place data.Place) error {
 		return err
 	}
 	var d document
-	if err := decode(r.Body(), &d); err != nil {
+	if err := route.DecodeStrictly(r.Body(), &d); err != nil {
 		return err
 	}
 	q, err := d.request()

@@ -162,24 +162,34 @@ type Email struct {
 
 // AI is chatbots and the providers behind them.
 type AI struct {
-	Enabled             bool     `key:"enabled" default:"true"`
-	ChatbotsDir         string   `key:"chatbots_dir" default:"./chatbots"`
-	AutoLoadOnBoot      bool     `key:"auto_load_on_boot" default:"true"`
-	ProviderType        string   `key:"provider_type"`
-	ProviderName        string   `key:"provider_name"`
-	ProviderModel       string   `key:"provider_model"`
-	OpenAIAPIKey        Secret   `key:"openai_api_key"`
-	OpenAIBaseURL       string   `key:"openai_base_url"`
-	OpenAIOrganization  string   `key:"openai_organization_id"`
-	AzureAPIKey         Secret   `key:"azure_api_key"`
-	AzureEndpoint       string   `key:"azure_endpoint"`
-	AzureDeployment     string   `key:"azure_deployment_name"`
-	AzureAPIVersion     string   `key:"azure_api_version"`
-	OllamaEndpoint      string   `key:"ollama_endpoint" default:"http://localhost:11434"`
-	OllamaModel         string   `key:"ollama_model"`
-	EmbeddingEnabled    bool     `key:"embedding_enabled"`
-	EmbeddingProvider   string   `key:"embedding_provider"`
-	EmbeddingModel      string   `key:"embedding_model"`
+	Enabled            bool   `key:"enabled" default:"true"`
+	ChatbotsDir        string `key:"chatbots_dir" default:"./chatbots"`
+	AutoLoadOnBoot     bool   `key:"auto_load_on_boot" default:"true"`
+	ProviderType       string `key:"provider_type"`
+	ProviderName       string `key:"provider_name"`
+	ProviderModel      string `key:"provider_model"`
+	OpenAIAPIKey       Secret `key:"openai_api_key"`
+	OpenAIBaseURL      string `key:"openai_base_url"`
+	OpenAIOrganization string `key:"openai_organization_id"`
+	AzureAPIKey        Secret `key:"azure_api_key"`
+	AzureEndpoint      string `key:"azure_endpoint"`
+	AzureDeployment    string `key:"azure_deployment_name"`
+	AzureAPIVersion    string `key:"azure_api_version"`
+	OllamaEndpoint     string `key:"ollama_endpoint" default:"http://localhost:11434"`
+	OllamaModel        string `key:"ollama_model"`
+	// EmbeddingEnabled lets texts be embedded, by EmbeddingProvider (openai, azure or
+	// ollama; ProviderType if it is empty) with EmbeddingModel (the provider's usual one).
+	EmbeddingEnabled  bool   `key:"embedding_enabled"`
+	EmbeddingProvider string `key:"embedding_provider"`
+	EmbeddingModel    string `key:"embedding_model"`
+	// What one request may ask to be embedded, and how long the provider may take.
+	EmbeddingMaxTexts     int           `key:"embedding_max_texts" default:"100"`
+	EmbeddingMaxTextBytes Bytes         `key:"embedding_max_text_bytes" default:"32KB"`
+	EmbeddingTimeout      time.Duration `key:"embedding_timeout" default:"25s"`
+	// EmbeddingWorkers is how many requests of a tenant wait for the provider at once,
+	// EmbeddingQueue how many more may wait for these.
+	EmbeddingWorkers    int      `key:"embedding_workers" default:"8"`
+	EmbeddingQueue      int      `key:"embedding_queue" default:"32"`
 	SyncAllowedIPRanges []string `key:"sync_allowed_ip_ranges"`
 }
 

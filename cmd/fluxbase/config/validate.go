@@ -44,6 +44,7 @@ func (c *Config) Validate() (warnings []string, err error) {
 	v.choices(c)
 	v.numbers(c)
 	v.relations(c)
+	v.embedding(&c.AI)
 	if d := c.Database; !d.Managed() && d.URL == "" && d.Password == "postgres" {
 		warnings = append(warnings, "database.password is the default one")
 	}
@@ -209,6 +210,9 @@ func (v *violations) numbers(c *Config) {
 	}{
 		{"database.max_connections", c.Database.MaxConnections},
 		{"tables.workers", c.Tables.Workers},
+		{"ai.embedding_max_texts", c.AI.EmbeddingMaxTexts},
+		{"ai.embedding_max_text_bytes", int(c.AI.EmbeddingMaxTextBytes)},
+		{"ai.embedding_workers", c.AI.EmbeddingWorkers},
 		{"tables.identity_workers", c.Tables.IdentityWorkers},
 		{"api.max_page_size", c.API.MaxPageSize},
 		{"api.default_page_size", c.API.DefaultPageSize},
@@ -258,6 +262,7 @@ func (v *violations) numbers(c *Config) {
 		{"rpc.max_max_execution_time", c.RPC.MaxExecutionTime},
 		{"rpc.rate_window", c.RPC.RateWindow},
 		{"rpc.execution_retention", c.RPC.Retention},
+		{"ai.embedding_timeout", c.AI.EmbeddingTimeout},
 	} {
 		if d.value <= 0 {
 			v.add(d.path, "must be more than 0")
@@ -289,6 +294,31 @@ func (v *violations) numbers(c *Config) {
 	}
 	if r := c.Tracing.SampleRate; r < 0 || r > 1 {
 		v.add("tracing.sample_rate", "must be between 0 and 1")
+	}
+}
+
+// embedding checks that the provider of embeddings can be asked.
+func (v *violations) embedding(c *AI) {
+	v.url("ai.openai_base_url", c.OpenAIBaseURL, "http", "https")
+	v.url("ai.azure_endpoint", c.AzureEndpoint, "http", "https")
+	v.url("ai.ollama_endpoint", c.OllamaEndpoint, "http", "https")
+	if !c.EmbeddingEnabled {
+		return
+	}
+	if c.Embedder() == "" {
+		v.add("ai.embedding_provider", "is required when ai.embedding_enabled is set: openai, azure or ollama")
+		return
+	}
+	v.oneOf("ai.embedding_provider", c.Embedder(), "openai", "azure", "ollama")
+	switch c.Embedder() {
+	case "openai":
+		if c.OpenAIAPIKey == "" && c.OpenAIBaseURL == "" {
+			v.add("ai.openai_api_key", "is required to embed texts by openai")
+		}
+	case "azure":
+		if c.AzureAPIKey == "" || c.AzureEndpoint == "" {
+			v.add("ai.azure_endpoint", "and ai.azure_api_key are required to embed texts by azure")
+		}
 	}
 }
 

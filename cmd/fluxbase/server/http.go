@@ -20,6 +20,7 @@ import (
 	"fluxbase/transport/route"
 	"fluxbase/transport/rpc"
 	"fluxbase/transport/tables"
+	"fluxbase/transport/vector"
 )
 
 // front is the HTTP server and the metrics beside it.
@@ -102,6 +103,7 @@ func (s *Server) routes() []route.Route {
 		rest.Routes(),
 		rpc.Routes(s.rpc),
 		s.graphqlRoutes(),
+		vector.Routes(vectorOptions(c.AI)),
 		realtimeadmin.Routes(s.directory),
 		s.gateway.Routes(),
 		monitoring.Routes(s.monitoringOptions()),

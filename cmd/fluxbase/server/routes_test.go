@@ -36,6 +36,10 @@ var additions = []string{
 	"PATCH /api/v1/tables/{schema}/{table}/bulk",
 	"DELETE /api/v1/tables/{schema}/{table}/bulk",
 	"GET /api/v1/tables/{schema}/{table}/export",
+	// Vectors: the public SDK's search and embedding.
+	"GET /api/v1/capabilities/vector",
+	"POST /api/v1/vector/search",
+	"POST /api/v1/vector/embed",
 	// PostgREST's dialect. What a function cannot be asked by is refused in it.
 	"GET /rest/v1/{table}",
 	"POST /rest/v1/{table}",

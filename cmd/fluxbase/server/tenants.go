@@ -123,6 +123,9 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 	if err = s.openGraphQL(p, spawn); err != nil {
 		return nil, closing, err
 	}
+	if err = s.openEmbedding(p, spawn); err != nil {
+		return nil, closing, err
+	}
 	if err = s.openFeed(ctx, p, database, spawn); err != nil {
 		return nil, closing, err
 	}

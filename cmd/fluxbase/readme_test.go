@@ -42,7 +42,7 @@ func TestGuaranteesAreHeldByTests(t *testing.T) {
 		}
 	}
 	for _, promised := range []string{
-		"Table change", "Broadcast", "Presence", "Log and progress",
+		"Table change", "Broadcast", "Presence", "Log of an execution", "Progress",
 		"A client reconnects", "A node crashes", "PostgreSQL restarts", "A client is slow", "Access is revoked",
 	} {
 		if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, promised) }) {

@@ -37,14 +37,20 @@ func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := exporter{out: bufio.NewWriterSize(m.Out, exportBuffer), format: m.Format}
-	row := func(text []byte) error {
-		err := e.row(plan.Labels, text)
+	row := func(write func() error) error {
+		err := e.row(plan.Labels, write)
 		if err != nil {
 			cancel()
 		}
 		return err
 	}
-	if err := w.read(db.Unhurried(ctx), m.Caller, w.around(nil, plan.Stream(row), nil)); err != nil {
+	var statements []db.Statement
+	if m.Format == CSV {
+		statements = plan.Fields(func(fields [][]byte) error { return row(func() error { return e.line(fields) }) })
+	} else {
+		statements = plan.Stream(func(text []byte) error { return row(func() error { return e.object(text) }) })
+	}
+	if err := w.read(db.Unhurried(ctx), m.Caller, w.around(nil, statements, nil)); err != nil {
 		return nil, err
 	}
 	return &Exported{Rows: e.rows}, e.end(plan.Labels)
@@ -55,31 +61,17 @@ type exporter struct {
 	out    *bufio.Writer
 	format Format
 	rows   int64
-	fields [][]byte
 }
 
-// row writes one row. The first one goes out at once.
-func (e *exporter) row(labels []string, text []byte) error {
+// row writes one row by way of write. The first one goes out at once.
+func (e *exporter) row(labels []string, write func() error) error {
 	if e.rows == 0 {
 		if err := e.begin(labels); err != nil {
 			return err
 		}
 	}
 	e.rows++
-	var err error
-	switch e.format {
-	case JSON:
-		if e.rows > 1 {
-			err = e.out.WriteByte(',')
-		}
-		if err == nil {
-			_, err = e.out.Write(text)
-		}
-	default:
-		if e.fields, err = sql.ReadRecord(text, e.fields); err == nil {
-			err = e.line(e.fields)
-		}
-	}
+	err := write()
 	if err == nil && e.rows == 1 {
 		err = e.out.Flush()
 	}
@@ -110,6 +102,15 @@ func (e *exporter) end(labels []string) error {
 		}
 	}
 	return e.out.Flush()
+}
+
+// object writes an object of the array.
+func (e *exporter) object(text []byte) error {
+	if e.rows > 1 {
+		_ = e.out.WriteByte(',')
+	}
+	_, err := e.out.Write(text)
+	return err
 }
 
 // line writes a line of CSV. A buffered writer keeps its first error, so that the

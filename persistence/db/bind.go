@@ -18,7 +18,7 @@ type Text []byte
 // Column is a column that a statement returns.
 type Column struct {
 	Name string
-	// Type is the OID of its type; of a domain, that of the type beneath.
+	// Type is the OID of its type, of a domain that of the type beneath; 0 for any.
 	Type uint32
 }
 
@@ -128,7 +128,7 @@ func (b *bound) expect(fields []pgconn.FieldDescription, columns []Column) error
 		return ErrColumns
 	}
 	for i := range fields {
-		if fields[i].DataTypeOID != columns[i].Type || fields[i].Name != columns[i].Name {
+		if columns[i].Type != 0 && fields[i].DataTypeOID != columns[i].Type || fields[i].Name != columns[i].Name {
 			return ErrColumns
 		}
 		format := int16(pgtype.TextFormatCode)

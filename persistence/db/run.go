@@ -20,7 +20,7 @@ type Statement struct {
 	Args []any
 	// Columns, when not nil, are what the statement must return: with others it is not
 	// run, nor is any of the transaction, and the error is ErrColumns. Their values come
-	// as the texts of their types' output functions, those of a uuid as its 16 bytes.
+	// as the texts of their types' output functions, those of a type uuid as its 16 bytes.
 	Columns []Column
 	// Read takes the rows; nil means that they do not matter. It is called when
 	// the statement succeeded so far, on the goroutine of the caller, and must

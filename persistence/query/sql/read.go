@@ -18,7 +18,7 @@ type Options struct {
 	// Form is how rows are given.
 	Form Form
 	// Columns lets PostgreSQL give the columns of a row, of which the server makes the
-	// JSON: the same bytes for less. Where it is not set, and where the answer is kept
+	// JSON or the record: the same bytes for less. Where it is not set, and where the answer is kept
 	// or joined in the database, PostgreSQL makes it.
 	Columns bool
 	// Keep, when not nil, is the scope of the idempotency key under which a write
@@ -45,7 +45,7 @@ const (
 	JSON Form = iota
 	// StrippedJSON leaves out members that are null.
 	StrippedJSON
-	// Records is the text of a record per row, which ReadRecord reads.
+	// Records is the text of a record per row, which readRecord reads.
 	Records
 	// GeoJSON is a Feature per row, of a geometry among its columns.
 	GeoJSON

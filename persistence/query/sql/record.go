@@ -3,11 +3,12 @@ package sql
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
-// ReadRecord reads the text of a record, as PostgreSQL writes one: (a,"b ""c""",).
+// readRecord reads the text of a record, as PostgreSQL writes one: (a,"b ""c""",).
 // fields is reused; a nil field is NULL. The fields live until text changes.
-func ReadRecord(text []byte, fields [][]byte) ([][]byte, error) {
+func readRecord(text []byte, fields [][]byte) ([][]byte, error) {
 	fields = fields[:0]
 	if len(text) < 2 || text[0] != '(' || text[len(text)-1] != ')' {
 		return nil, fmt.Errorf("no record: %q", text)
@@ -57,4 +58,32 @@ func quotedField(text []byte) (field, rest []byte, err error) {
 		}
 	}
 	return nil, nil, fmt.Errorf("no record: a quote is not closed")
+}
+
+// quotedInRecord are the bytes for which a field of a record stands in quotes.
+var quotedInRecord = [256]bool{'"': true, '\\': true, '(': true, ')': true, ',': true, ' ': true, '\t': true, '\n': true, '\v': true, '\f': true, '\r': true}
+
+// appendRecord writes the text of a record, as PostgreSQL does, without the
+// parentheses.
+func appendRecord(out []byte, fields [][]byte) []byte {
+	for i, field := range fields {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		switch {
+		case field == nil:
+		case len(field) > 0 && !slices.ContainsFunc(field, func(c byte) bool { return quotedInRecord[c] }):
+			out = append(out, field...)
+		default:
+			out = append(out, '"')
+			for _, c := range field {
+				if c == '"' || c == '\\' {
+					out = append(out, c)
+				}
+				out = append(out, c)
+			}
+			out = append(out, '"')
+		}
+	}
+	return out
 }

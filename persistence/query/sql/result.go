@@ -63,8 +63,8 @@ func (p *Plan) Statements(r *Result, single bool) []db.Statement {
 	return p.prepared(first, explain)
 }
 
-// Stream is what db must run to have every row of a plan given to row as it comes,
-// as JSON or as the text of a record. row must not keep it.
+// Stream is what db must run to have the JSON of every row of a plan given to row as
+// it comes. row must not keep it.
 func (p *Plan) Stream(row func(text []byte) error) []db.Statement {
 	var text []byte
 	return p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Columns: p.columns(), Read: func(rows pgx.Rows) error {
@@ -76,6 +76,27 @@ func (p *Plan) Stream(row func(text []byte) error) []db.Statement {
 				text = p.row.append(text[:0], values)
 			}
 			if err := row(text); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}})
+}
+
+// Fields is Stream for records: row gets the texts of each row's columns, nil for
+// NULL, and must not keep them.
+func (p *Plan) Fields(row func(fields [][]byte) error) []db.Statement {
+	var fields [][]byte
+	return p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Columns: p.columns(), Read: func(rows pgx.Rows) (err error) {
+		for rows.Next() {
+			values := rows.RawValues()
+			if p.row == nil {
+				if fields, err = readRecord(values[0], fields); err != nil {
+					return err
+				}
+				values = fields
+			}
+			if err = row(values); err != nil {
 				return err
 			}
 		}
@@ -134,14 +155,14 @@ func (l *list) add(values [][]byte) {
 	}
 }
 
-// write adds a row whose JSON the server makes.
+// write adds a row that the server writes.
 func (l *list) write(values [][]byte) {
 	l.rows++
 	if l.over {
 		return
 	}
 	if l.rows > 1 {
-		l.out = append(l.out, ',')
+		l.out = append(l.out, l.separator())
 	}
 	l.out = l.row.append(l.out, values)
 	if l.most > 0 && int64(len(l.out)) > l.most {
@@ -150,9 +171,8 @@ func (l *list) write(values [][]byte) {
 }
 
 func (l *list) append(item []byte) {
-	separator := byte(',')
 	if l.form == Records {
-		separator, item = '\n', item[1:len(item)-1]
+		item = item[1 : len(item)-1]
 	}
 	l.rows++
 	if l.over = l.over || l.most > 0 && int64(len(l.out)+len(item)) > l.most; l.over {
@@ -160,9 +180,16 @@ func (l *list) append(item []byte) {
 		return
 	}
 	if l.rows > 1 {
-		l.out = append(l.out, separator)
+		l.out = append(l.out, l.separator())
 	}
 	l.out = append(l.out, item...)
+}
+
+func (l *list) separator() byte {
+	if l.form == Records {
+		return '\n'
+	}
+	return ','
 }
 
 // err is ANSWER_TOO_LARGE when rows were let go.

@@ -8,12 +8,16 @@ import (
 	"fluxbase/persistence/db"
 )
 
-// rowShape says how the server writes the JSON of a row from its columns.
+// rowShape says how the server writes a row from its columns: as JSON, or as the
+// text of a record.
 //
 // PostgreSQL spends more on row_to_json than on reading the row. So columns come as
 // they are where the server can print their values as row_to_json would, byte for
-// byte; of all others PostgreSQL makes the JSON, column by column.
+// byte; of all others PostgreSQL makes the JSON, column by column. A record has the
+// texts of its columns, whatever they are.
 type rowShape struct {
+	// record tells a record from JSON.
+	record bool
 	// columns are what the statement must return.
 	columns []db.Column
 	members []member
@@ -73,16 +77,18 @@ func printedAs(t Type) (p printed, ok bool) {
 // shape is how the server writes the rows of a projection; nil where PostgreSQL
 // has to, because another form is wanted or there are no columns.
 func (c *compiler) shape(p *projection) *rowShape {
-	if !c.options.Columns || c.options.Form != JSON || c.options.Explain != nil || c.options.Bound != nil {
+	o := &c.options
+	if !o.Columns || o.Form != JSON && o.Form != Records || o.Explain != nil || o.Bound != nil {
 		return nil
 	}
+	record := o.Form == Records
 	if p.star != "" {
-		if c.relation.row == nil {
-			return wholeRow(c.relation.Columns)
+		if record || c.relation.row == nil {
+			return wholeRow(c.relation.Columns, record)
 		}
 		return c.relation.row
 	}
-	s := newRowShape(len(p.outputs))
+	s := newRowShape(len(p.outputs), record)
 	for i := range p.outputs {
 		s.add(p.outputs[i].label, p.outputs[i].of)
 	}
@@ -93,22 +99,26 @@ func (c *compiler) shape(p *projection) *rowShape {
 }
 
 // wholeRow is the shape of a row with all columns; nil when there are none.
-func wholeRow(columns []Column) *rowShape {
+func wholeRow(columns []Column, record bool) *rowShape {
 	if len(columns) == 0 {
 		return nil
 	}
-	s := newRowShape(len(columns))
+	s := newRowShape(len(columns), record)
 	for i := range columns {
 		s.add(columns[i].Name, columns[i].Type)
 	}
 	return s
 }
 
-func newRowShape(members int) *rowShape {
-	return &rowShape{columns: make([]db.Column, 0, members), members: make([]member, 0, members)}
+func newRowShape(members int, record bool) *rowShape {
+	return &rowShape{record: record, columns: make([]db.Column, 0, members), members: make([]member, 0, members)}
 }
 
 func (s *rowShape) add(label string, t Type) {
+	if s.record {
+		s.columns, s.members = append(s.columns, db.Column{Name: label}), append(s.members, member{given: true})
+		return
+	}
 	how, given := printedAs(t)
 	if !given {
 		how = asJSON
@@ -171,8 +181,11 @@ func (s *rowShape) counted() []db.Column {
 	return append([]db.Column{{Name: "count", Type: pgtype.Int8OID}}, s.columns...)
 }
 
-// append writes a row.
+// append writes a row. A record has no parentheses around it.
 func (s *rowShape) append(out []byte, values [][]byte) []byte {
+	if s.record {
+		return appendRecord(out, values)
+	}
 	separator := byte('{')
 	for i := range s.members {
 		m := &s.members[i]

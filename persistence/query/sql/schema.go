@@ -78,7 +78,7 @@ func relationFrom(from *catalog.Relation) *Relation {
 			r.Columns[i].Default = `nextval('` + strings.ReplaceAll(c.Sequence, `'`, `''`) + `'::regclass)`
 		}
 	}
-	r.row = wholeRow(r.Columns)
+	r.row = wholeRow(r.Columns, false)
 	return r.Index()
 }
 

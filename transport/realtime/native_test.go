@@ -23,7 +23,7 @@ func TestNativeMessages(t *testing.T) {
 		{`{"type":"subscribe","config":{"table":"notes","cursor":"abc"}}`, `SubscribeTable{ public notes *  from abc}`},
 		{`{"type":"subscribe","channel":"table:notes","cursor":"abc"}`, `SubscribeTable{table:notes public notes *  from abc}`},
 		{`{"type":"subscribe","config":{"table":"notes","snapshot":true}}`, `SubscribeTable{ public notes *  rows {[] 0}}`},
-		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"order":"id.desc","limit":5}}`, `SubscribeTable{ public notes *  rows {[{id  <nil> true 0}] 5}}`},
+		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"order":"id.desc","limit":5}}`, `SubscribeTable{ public notes *  rows {[{id  [] <nil> true 0}] 5}}`},
 		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"order":"id.up"}}`, `Refuse INVALID_QUERY invalid snapshot: Invalid query parameters: "up" is no direction of the order by id`},
 		{`{"type":"subscribe","config":{"table":"notes","snapshot":true,"limit":-1}}`, `Refuse INVALID_INPUT invalid snapshot: limit must not be negative`},
 		{`{"type":"subscribe","config":{"event":"*"}}`, `SubscribeTable{ public  * }`},

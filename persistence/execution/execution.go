@@ -124,17 +124,30 @@ func (c *Call) params() []byte {
 	return c.Params
 }
 
+// maxNoted bounds the parameters that are kept of a call which nobody runs from the
+// table: an anonymous caller must not fill the disk with them.
+const maxNoted = 64 << 10
+
+// noted are the parameters as they are kept of such a call: null for those that are
+// too long.
+func (c *Call) noted() []byte {
+	if params := c.params(); len(params) <= maxNoted {
+		return params
+	}
+	return []byte("null")
+}
+
 // insert notes a call; $1 to $10 are columns.
 const insert = `
 	INSERT INTO rpc.executions (id, tenant_id, procedure_id, namespace, procedure_name, input_params, user_id, user_role, user_email, scheduled_at, status, is_async, caller, started_at, completed_at, error_code, error_message, duration_ms)
 	SELECT gen_random_uuid(), $1::uuid, nullif($2, '')::uuid, $3, $4, $5::json, nullif($6, '')::uuid, $7, nullif($8, ''), $9::timestamptz, `
 
-func (s *Store) columns(c *Call) []any {
+func (s *Store) columns(c *Call, params []byte) []any {
 	var at *time.Time
 	if !c.ScheduledAt.IsZero() {
 		at = &c.ScheduledAt
 	}
-	return []any{s.tenant, c.ProcedureID, c.Namespace, c.Procedure, string(c.params()), c.Caller.UserID, string(c.Caller.Role), c.Caller.Email, at}
+	return []any{s.tenant, c.ProcedureID, c.Namespace, c.Procedure, string(params), c.Caller.UserID, string(c.Caller.Role), c.Caller.Email, at}
 }
 
 // Begin notes a call that somebody waits for, as running and held by the node.
@@ -147,7 +160,7 @@ func (s *Store) Begin(ctx context.Context, c Call, node string, lease time.Durat
 		batch.Queue(`WITH noted AS (`+insert+`'running', false, NULL, clock_timestamp(), NULL, NULL, NULL, NULL RETURNING id)
 			INSERT INTO queue.tasks (id, kind, lane, attempt, max_attempts, claim, node, free_at)
 			SELECT id, $10, $11, 1, 1, gen_random_uuid(), $12, clock_timestamp() + $13::float8 * interval '1 second' FROM noted
-			RETURNING id::text, claim::text`, append(s.columns(&c), s.kind, c.Lane(), node, lease.Seconds())...).
+			RETURNING id::text, claim::text`, append(s.columns(&c, c.noted()), s.kind, c.Lane(), node, lease.Seconds())...).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&x.Task.ID, &x.Claim) })
 		return db.Fault(conn.SendBatch(ctx, batch).Close())
 	})
@@ -169,7 +182,7 @@ func (s *Store) Enqueue(ctx context.Context, c Call, most int) (id string, err e
 		err := conn.QueryRow(ctx, `WITH noted AS (`+insert+`'pending', true, $10::json, NULL::timestamptz, NULL, NULL, NULL, NULL
 			WHERE $13 = 0 OR (SELECT count(*) FROM queue.tasks t WHERE t.kind = $11 AND t.lane = $12) < $13 RETURNING id)
 			SELECT queue.enqueue(id, $11, $12, $14)::text FROM noted`,
-			append(s.columns(&c), who, s.kind, c.Lane(), most, attempts)...).Scan(&id)
+			append(s.columns(&c, c.params()), who, s.kind, c.Lane(), most, attempts)...).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return fault.Newf(fault.RateLimitExceeded, "%d executions are waiting or running already", most).WithRetryAfter(time.Second)
 		}
@@ -182,7 +195,7 @@ func (s *Store) Enqueue(ctx context.Context, c Call, most int) (id string, err e
 func (s *Store) Reject(ctx context.Context, c Call, async bool, why *fault.Fault) (id string, err error) {
 	err = s.db.Owner(ctx, func(conn *pgxpool.Conn) error {
 		return db.Fault(conn.QueryRow(ctx, insert+`'failed', $10, NULL, NULL, clock_timestamp(), $11, $12, 0 RETURNING id::text`,
-			append(s.columns(&c), async, string(why.Code), why.Message)...).Scan(&id))
+			append(s.columns(&c, c.noted()), async, string(why.Code), why.Message)...).Scan(&id))
 	})
 	return id, err
 }

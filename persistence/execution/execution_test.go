@@ -364,3 +364,36 @@ func TestNoticesAreHeard(t *testing.T) {
 		t.Errorf("heard %s", got)
 	}
 }
+
+// What nobody runs from the table is not kept at any length: of a call that waits,
+// everything is.
+func TestLongParametersAreNotKept(t *testing.T) {
+	b := setup(t)
+	long, short := `{"a":"`+strings.Repeat("x", maxNoted)+`"}`, `{"a":"x"}`
+	kept := func(id string, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b.get(id).Params)
+	}
+	begin := func(params string) (string, error) {
+		x, err := b.store.Begin(t.Context(), b.call(params), "node", time.Minute)
+		if err != nil {
+			return "", err
+		}
+		return x.Task.ID, nil
+	}
+	reject := func(params string) (string, error) {
+		return b.store.Reject(t.Context(), b.call(params), false, fault.New(fault.InvalidInput, "no"))
+	}
+	for name, got := range map[string][2]string{
+		"begun, long": {kept(begin(long)), "null"}, "begun, short": {kept(begin(short)), short},
+		"rejected, long": {kept(reject(long)), "null"}, "rejected, short": {kept(reject(short)), short},
+		"waiting, long": {kept(b.store.Enqueue(t.Context(), b.call(long), 0)), long},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s: kept %.40s, want %.40s", name, got[0], got[1])
+		}
+	}
+}

@@ -98,7 +98,7 @@ func (s *Store) Fire(ctx context.Context, t Tick, next time.Time, c Call) (fired
 			  RETURNING 1),
 			noted AS (`+insert+`'pending', true, $13::json, NULL::timestamptz, NULL, NULL, NULL, NULL FROM taken RETURNING id)
 			SELECT queue.enqueue(id, $14, $15, $16)::text FROM noted`,
-			append(s.columns(&c), next, t.Schedule, t.At, who, s.kind, c.Lane(), attempts)...).Scan(&id)
+			append(s.columns(&c, c.params()), next, t.Schedule, t.At, who, s.kind, c.Lane(), attempts)...).Scan(&id)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}

@@ -110,6 +110,11 @@ func (p *Procedure) check(limits Limits) error {
 	if err != nil {
 		return err
 	}
+	for _, q := range statement.Parameters {
+		if folded := strings.ToLower(q.Name); folded != q.Name && Reserved(folded) {
+			return fmt.Errorf("$%s would be given by the request: the server fills in $%s, in lower case", q.Name, folded)
+		}
+	}
 	p.Statement = statement
 	return p.declare()
 }

@@ -18,6 +18,8 @@ import (
 // hostile are statements that must be refused, whatever else is right with them. They
 // may name the tables a and b of schema public.
 var hostile = []string{
+	// Placeholders that look like those of the server.
+	"SELECT $Caller_id", "SELECT $CALLER_ROLE, $caller_role", "SELECT $Caller_Email", "SELECT $_Trigger",
 	// More than one statement, or another kind of it.
 	"SELECT 1; SELECT 2",
 	"SELECT 1; DROP TABLE a",

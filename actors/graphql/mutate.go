@@ -6,8 +6,8 @@ import (
 	"strconv"
 
 	"fluxbase/actors/graphql/operation"
-	"fluxbase/persistence/caller"
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query/sql"
 )
 
@@ -27,9 +27,12 @@ func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.
 			a.values[i] = writes[i].Static
 			continue
 		}
-		plan, err := w.compile(m.Caller, r, &writes[i])
+		plan, err := w.compile(m, r, &writes[i])
 		if err == nil && !plan.Empty {
 			err = w.judge.Admit(ctx, m.Caller, db.Statement{SQL: plan.SQL, Args: plan.Args})
+		}
+		if err != nil && !ofField(err) {
+			return nil, err
 		}
 		if err != nil {
 			return nil, operation.Refusal{operation.At(err, op.Fields[i])}
@@ -64,14 +67,21 @@ func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.
 			a.values[i] = results[i].JSON
 		}
 	}
+	if err := w.fits(a); err != nil {
+		clear(a.values)
+		a.fail(fault.From(err).WithHint("What was asked for has taken effect."), nil)
+	}
 	return a.response()
 }
 
-func (w *Worker) compile(c caller.Caller, r *role, write *operation.Write) (*sql.Plan, error) {
+// compile makes the statement of a write. That its answer is too large must not keep
+// an error of a later one from being heard, so that it is looked at in the end.
+func (w *Worker) compile(m *Execute, r *role, write *operation.Write) (*sql.Plan, error) {
 	o, limits := w.sqlOptions(), w.options.Limits
+	o.MaxBytes = 0
 	switch {
 	case write.Insert != nil:
-		if err := errors.Join(limits.Size(write.Insert.Size()), limits.Batch(write.Insert.Body.Rows)); err != nil {
+		if err := errors.Join(limits.Batch(write.Insert.Body.Rows), limits.Size(write.Insert.Size())); err != nil {
 			return nil, err
 		}
 		return sql.Insert(r.relations, write.Insert, o)
@@ -80,7 +90,7 @@ func (w *Worker) compile(c caller.Caller, r *role, write *operation.Write) (*sql
 			return nil, err
 		}
 		if !write.Single {
-			o.MaxAffected = limits.Changes(c, write.Update.Page)
+			o.MaxAffected = limits.Changes(m.Caller, write.Update.Page)
 		}
 		return sql.Update(r.relations, write.Update, o)
 	}
@@ -88,7 +98,7 @@ func (w *Worker) compile(c caller.Caller, r *role, write *operation.Write) (*sql
 		return nil, err
 	}
 	if !write.Single {
-		o.MaxAffected = limits.Changes(c, write.Delete.Page)
+		o.MaxAffected = limits.Changes(m.Caller, write.Delete.Page)
 	}
 	return sql.Delete(r.relations, write.Delete, o)
 }

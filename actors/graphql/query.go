@@ -5,6 +5,7 @@ import (
 
 	"fluxbase/actors/graphql/introspection"
 	"fluxbase/actors/graphql/operation"
+	"fluxbase/persistence/db"
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
@@ -47,6 +48,9 @@ func (w *Worker) query(ctx context.Context, m *Execute, r *role, op *operation.O
 		return nil, operation.Refuse(err)
 	}
 	values, err := w.read(ctx, m, r, roots)
+	if fault.CodeOf(err) == fault.AnswerTooLarge {
+		return nil, operation.Refuse(err)
+	}
 	if err != nil && !ofField(err) {
 		return nil, err
 	}
@@ -85,15 +89,15 @@ func (w *Worker) fits(a *answer) error {
 }
 
 func (w *Worker) read(ctx context.Context, m *Execute, r *role, roots []query.Root) ([][]byte, error) {
-	doc, err := sql.Read(r.relations, roots, w.sqlOptions())
+	plan, err := sql.Read(r.relations, roots, w.sqlOptions())
 	if err != nil {
 		return nil, err
 	}
 	var values [][]byte
-	if err := w.judge.Admit(ctx, m.Caller, doc.Statement(&values)); err != nil {
+	if err := w.judge.Admit(ctx, m.Caller, db.Statement{SQL: plan.SQL, Args: plan.Args}); err != nil {
 		return nil, err
 	}
-	if err := w.options.Database.RunRead(ctx, m.Caller, doc.Statement(&values)); err != nil {
+	if err := w.options.Database.RunRead(ctx, m.Caller, plan.Values(&values)...); err != nil {
 		return nil, err
 	}
 	return values, nil

@@ -29,8 +29,8 @@ type Options struct {
 // pool.
 type Worker struct {
 	options Options
-	schemas schemas
 	judge   *data.Judge
+	schemas schemas
 }
 
 // NewWorker makes a worker.
@@ -95,7 +95,7 @@ func (w *Worker) execute(ctx context.Context, m *Execute, seen *catalog.Snapshot
 // scopes are what a key must be good for: the same as for the tables beneath.
 var scopes = map[ast.Operation]string{ast.Query: "tables:read", ast.Mutation: "tables:write"}
 
-// options are the limits of the statements.
+// sqlOptions are the limits of the statements.
 func (w *Worker) sqlOptions() sql.Options {
 	return sql.Options{MaxEmbedded: w.options.Limits.MaxPageSize, MaxBytes: w.options.Limits.MaxAnswerBytes}
 }

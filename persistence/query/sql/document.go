@@ -9,17 +9,10 @@ import (
 	"fluxbase/persistence/query"
 )
 
-// Document is several results in one statement: immutable, and good for any caller
-// as long as the catalogue it was compiled with is current.
-type Document struct {
-	// SQL is the statement. It returns one row with a column for each result.
-	SQL  string
-	Args []any
-}
-
 // Read compiles several results into one statement, so that all are of one
-// snapshot and of one round trip. There must be one at least.
-func Read(relations Relations, roots []query.Root, o Options) (*Document, error) {
+// snapshot and of one round trip. There must be one at least. The plan's statement
+// returns one row with a column for each result; see Plan.Values.
+func Read(relations Relations, roots []query.Root, o Options) (*Plan, error) {
 	s := &statement{relations: relations, options: o}
 	var w strings.Builder
 	w.Grow(512 * len(roots))
@@ -37,10 +30,7 @@ func Read(relations Relations, roots []query.Root, o Options) (*Document, error)
 			return nil, err
 		}
 	}
-	if len(s.args) > maxArgs {
-		return nil, invalid("the query has more than %d values", maxArgs)
-	}
-	return &Document{SQL: w.String(), Args: s.args}, nil
+	return (&compiler{statement: s}).finish(&Plan{}, w.String())
 }
 
 // root writes one result as a value.
@@ -83,11 +73,18 @@ func (c *compiler) root(w *strings.Builder, r *query.Root) error {
 	return nil
 }
 
-// Statement is what db must run. values gets the JSON of each result, nil for null.
-func (d *Document) Statement(values *[][]byte) db.Statement {
-	return db.Statement{SQL: d.SQL, Args: d.Args, Read: func(rows pgx.Rows) error {
+// Values are what db must run for a plan of Read. values gets the JSON of each result,
+// nil for null.
+func (p *Plan) Values(values *[][]byte) []db.Statement {
+	return p.prepared(db.Statement{SQL: p.SQL, Args: p.Args, Read: func(rows pgx.Rows) error {
 		for rows.Next() {
-			raw := rows.RawValues()
+			raw, size := rows.RawValues(), 0
+			for _, v := range raw {
+				size += len(v)
+			}
+			if p.MaxBytes > 0 && int64(size) > p.MaxBytes {
+				return tooLarge(p.MaxBytes)
+			}
 			*values = make([][]byte, len(raw))
 			for i, v := range raw {
 				if v != nil {
@@ -96,5 +93,5 @@ func (d *Document) Statement(values *[][]byte) db.Statement {
 			}
 		}
 		return rows.Err()
-	}}
+	}})
 }

@@ -195,10 +195,14 @@ func (l *list) separator() byte {
 // err is ANSWER_TOO_LARGE when rows were let go.
 func (l *list) err() error {
 	if l.over {
-		return fault.Newf(fault.AnswerTooLarge, "The answer is larger than %d bytes", l.most).
-			WithHint("Ask for fewer rows, columns or related rows, or export them. A write that is answered with this has taken effect.")
+		return tooLarge(l.most)
 	}
 	return nil
+}
+
+func tooLarge(most int64) error {
+	return fault.Newf(fault.AnswerTooLarge, "The answer is larger than %d bytes", most).
+		WithHint("Ask for fewer rows, columns or related rows, or export them. A write that is answered with this has taken effect.")
 }
 
 func (l *list) end() []byte {

@@ -48,12 +48,12 @@ func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 	}
 	seen := w.options.Catalog.Current()
 	reply, err := w.execute(ctx, m, seen)
-	if code := fault.CodeOf(err); code == fault.GraphQLValidationFailed || code == fault.TableNotFound || code == fault.UnknownColumn {
+	var refused operation.Refusal
+	if errors.As(err, &refused) && refused.Unknown() {
 		if changed, failed := w.options.Catalog.Refresh(ctx, seen); failed == nil && changed {
 			reply, err = w.execute(ctx, m, w.options.Catalog.Current())
 		}
 	}
-	var refused operation.Refusal
 	if errors.As(err, &refused) {
 		return refuse(refused)
 	}

@@ -233,6 +233,10 @@ func TestSchemaFollows(t *testing.T) {
 	if got := b.data(b.User(ann), `{ things { id name } }`, ""); got != `{"things":[{"id":1,"name":"n"}]}` {
 		t.Error(got)
 	}
+	b.Exec(`ALTER TABLE things ADD size int4`)
+	if got := b.data(b.User(ann), `query ($f: ThingsFilter) { things(filter: $f) { id } }`, `{"f":{"size_is_null":true}}`); got != `{"things":[{"id":1}]}` {
+		t.Error(got)
+	}
 	b.Exec(`REVOKE ALL ON things FROM authenticated`)
 	refreshed(b)
 	refused(`{ things { id name } }`)

@@ -83,7 +83,7 @@ func (c *coercion) literal(v *ast.Value, t *ast.Type, where string) (value, erro
 		}, func(known func(string) bool) error {
 			for _, child := range v.Children {
 				if !known(child.Name) {
-					return badInput("%s has no field %s", where, child.Name)
+					return unknownField(where, child.Name)
 				}
 			}
 			return nil
@@ -139,7 +139,7 @@ func (c *coercion) given(v value, t *ast.Type, where string) (value, error) {
 		}, func(known func(string) bool) error {
 			for i := range v.members {
 				if !known(v.members[i].name) {
-					return badInput("%s has no field %s", where, v.members[i].name)
+					return unknownField(where, v.members[i].name)
 				}
 			}
 			return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"fluxbase/persistence/fault"
 )
@@ -20,6 +21,8 @@ type Error struct {
 	Path []string
 	// Fault has the code, and what else is known; its message is not shown.
 	Fault *fault.Fault
+
+	rule string
 }
 
 // Location is a place in a document, from 1.
@@ -61,6 +64,17 @@ func (r Refusal) Error() string { return r[0].Error() }
 // Unwrap gives the first error.
 func (r Refusal) Unwrap() error { return r[0] }
 
+// Unknown tells whether a name of the document is not in the schema.
+func (r Refusal) Unknown() bool {
+	for _, e := range r {
+		switch e.rule {
+		case rules.FieldsOnCorrectTypeRule.Name, rules.KnownTypeNamesRule.Name, rules.KnownArgumentNamesRule.Name, rules.ValuesOfCorrectTypeRule.Name:
+			return true
+		}
+	}
+	return false
+}
+
 // maxErrors is how many errors of one document are told.
 const maxErrors = 10
 
@@ -71,7 +85,7 @@ func refusal(code fault.Code, errs ...*gqlerror.Error) Refusal {
 		if len(out) == maxErrors {
 			break
 		}
-		known := &Error{Message: e.Message, Fault: fault.New(code, e.Message)}
+		known := &Error{Message: e.Message, Fault: fault.New(code, e.Message), rule: e.Rule}
 		for _, l := range e.Locations {
 			known.Locations = append(known.Locations, Location{l.Line, l.Column})
 		}
@@ -109,6 +123,13 @@ func failure(code fault.Code, p *ast.Position, format string, args ...any) *Erro
 
 func badInput(format string, args ...any) *Error {
 	return failure(fault.BadUserInput, nil, format, args...)
+}
+
+// unknownField refuses a field of an input object that the schema does not have.
+func unknownField(where, name string) *Error {
+	e := badInput("%s has no field %s", where, name)
+	e.rule = rules.ValuesOfCorrectTypeRule.Name
+	return e
 }
 
 // Refuse makes a Refusal of one fault.

@@ -2,7 +2,7 @@ package graphql
 
 import (
 	"bytes"
-	"encoding/json"
+	"slices"
 
 	"fluxbase/actors/graphql/operation"
 )
@@ -44,7 +44,7 @@ func (a *answer) response() (*Response, error) {
 	b.Grow(n)
 	b.WriteByte('{')
 	if len(a.errors) > 0 {
-		encoded, err := json.Marshal(a.errors)
+		encoded, err := operation.JSON(a.errors)
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +81,6 @@ func refuse(r operation.Refusal) (*Response, error) {
 
 // Errors is the body of a response without data.
 func Errors(err error) ([]byte, error) {
-	return json.Marshal(struct {
-		Errors operation.Refusal `json:"errors"`
-	}{operation.Refuse(err)})
+	errs, encodeErr := operation.JSON(operation.Refuse(err))
+	return slices.Concat([]byte(`{"errors":`), errs, []byte(`}`)), encodeErr
 }

@@ -173,7 +173,7 @@ func TestBounds(t *testing.T) {
 		{`mutation { insertManyTags(data: [{id: 1}, {id: 2}, {id: 3}, {id: 4}]) { id } }`, "BATCH_TOO_LARGE", true},
 		{`mutation { updateManyPosts(filter: {id_gt: 0}, data: {score: 0}) { id } }`, "TOO_MANY_ROWS", false},
 		{`mutation { deleteManyPosts(filter: {id_gt: 0}) }`, "TOO_MANY_ROWS", false},
-		{`{ persons(filter: {_or: [{id_eq: 1}, {id_eq: 2}, {id_eq: 3}, {posts: {id_eq: 1, score_eq: 2, title_eq: "x"}}]}) { id } }`, "QUERY_TOO_LARGE", false},
+		{`{ persons(filter: {_or: [{id_eq: 1}, {id_eq: 2}, {id_eq: 3}, {posts: {id_eq: 1, score_eq: 2, title_eq: "x"}}]}) { id } }`, "QUERY_TOO_LARGE", true},
 	} {
 		r, err := b.ask(&Execute{Caller: user, Query: c.query})
 		if err != nil || !strings.Contains(string(r.Body), `"code":"`+c.code+`"`) || (r.Refused != "") != c.refused {

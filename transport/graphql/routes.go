@@ -33,7 +33,7 @@ func Routes(o Options) []route.Route {
 					Tag: "GraphQL", Summary: "Run a GraphQL query or mutation",
 					Description: "The schema follows the tables and what the caller's role may do with them. " +
 						"Fields of a mutation are done in their order and in one transaction.",
-					Body: request{}, Answers: answers, Failure: response{},
+					Body: request{}, Answers: answers(415), Failure: failures{},
 				},
 			},
 			route.Route{
@@ -48,17 +48,16 @@ func Routes(o Options) []route.Route {
 						{Name: "variables", In: route.InQuery, Description: "A JSON object"},
 						{Name: "extensions", In: route.InQuery, Description: "A JSON object; nothing in it has a meaning here"},
 					},
-					Answers: answers, Failure: response{},
+					Answers: answers(405), Failure: failures{},
 				},
 			})
 	}
 	return all
 }
 
-// response is the form of every answer.
-type response struct {
-	Data   map[string]any `json:"data,omitempty" doc:"The answer by the keys of the fields; null when nothing has happened, absent when nothing was executed."`
-	Errors []failure      `json:"errors,omitempty"`
+// failures is the form of an answer without data.
+type failures struct {
+	Errors []failure `json:"errors"`
 }
 
 type failure struct {
@@ -79,9 +78,26 @@ type extensions struct {
 	Details any        `json:"details,omitempty"`
 }
 
-var answers = route.Answers{200: route.Content{mediaJSON: answerSchema, mediaResponse: answerSchema}}
+// answered is the form of an answer of a request that was executed, or was not
+// understood by one who asked for application/json.
+var answered = &schema.Schema{Type: "object", Properties: schema.Properties{
+	{Name: "data", Schema: &schema.Schema{Type: "object", Nullable: true,
+		Description: "The answer by the keys of the fields; null when nothing has happened, absent when nothing was executed."}},
+	{Name: "errors", Schema: schema.Array(schema.From(failure{}))},
+}}
 
-var answerSchema = &schema.Schema{Type: "object"}
+// answers are those of the handlers; also lists the statuses that one method has
+// besides.
+func answers(also ...int) route.Answers {
+	all := route.Answers{200: both(answered)}
+	for _, status := range append(also, 400, 403, 406, 500, 503, 504) {
+		all[status] = route.Answer{Description: "Why the request was not executed", Payload: both(failures{})}
+	}
+	return all
+}
+
+// both is a payload in either media type.
+func both(payload any) route.Content { return route.Content{mediaJSON: payload, mediaResponse: payload} }
 
 // writeFailure answers with err in the form of GraphQL and gives the status.
 func writeFailure(resp *fasthttp.Response, _ string, err error) int {

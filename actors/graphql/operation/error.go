@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,12 +48,24 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	if e.Fault.Details != nil {
 		extensions["details"] = e.Fault.Details
 	}
-	return json.Marshal(struct {
+	return encode(struct {
 		Message    string         `json:"message"`
 		Locations  []Location     `json:"locations,omitempty"`
 		Path       []string       `json:"path,omitempty"`
 		Extensions map[string]any `json:"extensions"`
 	}{e.Message, e.Locations, e.Path, extensions})
+}
+
+// JSON is the errors as a JSON array.
+func JSON(errs []*Error) ([]byte, error) { return encode(errs) }
+
+// encode writes JSON that is read by programs and not put into HTML.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimRight(b.Bytes(), "\n"), err
 }
 
 // Refusal is why a request is not executed: one error at least.

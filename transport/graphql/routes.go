@@ -97,7 +97,9 @@ func answers(also ...int) route.Answers {
 }
 
 // both is a payload in either media type.
-func both(payload any) route.Content { return route.Content{mediaJSON: payload, mediaResponse: payload} }
+func both(payload any) route.Content {
+	return route.Content{mediaJSON: payload, mediaResponse: payload}
+}
 
 // writeFailure answers with err in the form of GraphQL and gives the status.
 func writeFailure(resp *fasthttp.Response, _ string, err error) int {

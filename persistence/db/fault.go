@@ -175,7 +175,10 @@ func serverFault(pg *pgconn.PgError) *fault.Fault {
 	if !ok {
 		k = kind{code: fault.DatabaseError, message: "Database error"}
 	}
+	mistake := refusedByPostGIS(pg)
 	switch {
+	case mistake:
+		k = kind{code: fault.InvalidInput}
 	case pg.Code == "42501" && refusedByPolicy(pg):
 		k = kind{code: fault.RLSPolicyViolation, message: "Row violates a row-level security policy"}
 	case pg.Code == "42501" && raisedByFunction(pg), pg.Code[:min(2, len(pg.Code))] == "23" && raisedByFunction(pg):
@@ -185,7 +188,7 @@ func serverFault(pg *pgconn.PgError) *fault.Fault {
 		SQLState: pg.Code, Message: pg.Message, Detail: pg.Detail, Hint: pg.Hint, Schema: pg.SchemaName,
 		Table: pg.TableName, Column: pg.ColumnName, Constraint: pg.ConstraintName,
 	}
-	if len(pg.Code) > 1 && aboutServer[pg.Code[:2]] {
+	if len(pg.Code) > 1 && aboutServer[pg.Code[:2]] && !mistake {
 		report.Message, report.Detail, report.Hint = k.message, "", ""
 	}
 	f := fault.New(k.code, k.message).WithDetails(report)
@@ -205,6 +208,12 @@ var aboutServer = map[string]bool{"08": true, "28": true, "40": true, "53": true
 // of PostgreSQL's own function is the only mark that no locale changes.
 func refusedByPolicy(pg *pgconn.PgError) bool {
 	return pg.Routine == "ExecWithCheckOptions" || strings.Contains(pg.Message, "row-level security policy")
+}
+
+// refusedByPostGIS tells that PostGIS does not take a shape: it says so as if the
+// server had failed.
+func refusedByPostGIS(pg *pgconn.PgError) bool {
+	return pg.Code == "XX000" && pg.Routine == "pg_error" && pg.File == "lwgeom_pg.c"
 }
 
 // raisedByFunction tells an error that a function raised on purpose.

@@ -217,6 +217,7 @@ func fromDatabase(f *fault.Fault, report *db.Report) *refusal {
 		if n, err := strconv.Atoi(state[2:]); err == nil && n >= 200 && n < 600 {
 			r.status = n
 		}
+	case f.Code == fault.InvalidInput && class == "XX": // an extension's way of refusing a value
 	case known:
 		r.status = status
 	default:

@@ -127,7 +127,11 @@ func forms(row *schema.Schema) route.Content {
 		// Members that are null are left out.
 		"application/vnd.pgrst.array+json;nulls=stripped":  schema.Array(schema.Open()),
 		"application/vnd.pgrst.object+json;nulls=stripped": schema.Open(),
-		"text/csv": schema.Text(),
+		"text/csv":             schema.Text(),
+		"application/geo+json": schema.Open(),
+		// The plan in place of the rows, where plans are given.
+		"application/vnd.pgrst.plan+text": schema.Text(),
+		"application/vnd.pgrst.plan+json": schema.Array(schema.Open()),
 	}
 }
 

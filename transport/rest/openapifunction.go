@@ -49,7 +49,10 @@ func (s signature) results() route.Answers {
 			"application/vnd.pgrst.object+json":                schema.Any(),
 			"application/vnd.pgrst.array+json;nulls=stripped":  schema.Any(),
 			"application/vnd.pgrst.object+json;nulls=stripped": schema.Any(),
-			"text/csv": schema.Text(),
+			"text/csv":                        schema.Text(),
+			"application/geo+json":            schema.Open(),
+			"application/vnd.pgrst.plan+text": schema.Text(),
+			"application/vnd.pgrst.plan+json": schema.Array(schema.Open()),
 		}
 	}
 	return route.Answers{2: answer, 3: answer, 300: route.Answer{Description: "Several functions could be meant", Payload: refusal{}}}

@@ -233,7 +233,7 @@ func (c *compiler) arguments(w *strings.Builder, r *catalog.Routine, whole bool,
 			}
 			c.typed(w, string(q.Raw), typeFrom(p.Type))
 		case byJSON:
-			qualified(w, body, p.Name)
+			fromBody(w, body, &Column{Name: p.Name, Type: typeFrom(p.Type)})
 		default:
 			if err := c.textArgument(w, p, q.Texts); err != nil {
 				return err

@@ -62,7 +62,7 @@ func UpdateEach(relations Relations, q *query.UpdateEach, o Options) (*Plan, err
 		quote(&w, col.Name)
 		w.WriteString(" = ")
 		if slices.Contains(q.Body.Common, col.Name) {
-			qualified(&w, field, col.Name)
+			fromBody(&w, field, col)
 			continue
 		}
 		w.WriteString("CASE WHEN (")
@@ -72,7 +72,7 @@ func UpdateEach(relations Relations, q *query.UpdateEach, o Options) (*Plan, err
 		w.WriteString(") IS NULL THEN ")
 		c.column(&w, col.Name)
 		w.WriteString(" ELSE ")
-		qualified(&w, field, col.Name)
+		fromBody(&w, field, col)
 		w.WriteString(" END")
 	}
 	w.WriteString(" FROM json_array_elements(")

@@ -48,10 +48,31 @@ func (c *compiler) geometry(p *projection) (schema string, ok bool) {
 	return "", false
 }
 
+func isGeography(t Type) bool { return t.Kind == KindSpatial && t.Name == "geography" }
+
+// fromGeoJSON writes the value of a geography that comes as JSON: an object is
+// GeoJSON, which the type itself, other than geometry, does not read.
+func fromGeoJSON(w *strings.Builder, alias string, col *Column) {
+	value := func() { qualified(w, alias, col.Name) }
+	w.WriteString("CASE json_typeof(")
+	value()
+	w.WriteString(") WHEN 'object' THEN ")
+	qualified(w, col.Type.Schema, "st_geomfromgeojson")
+	w.WriteByte('(')
+	value()
+	w.WriteString(")::")
+	col.Type.write(w)
+	w.WriteString(" ELSE (")
+	value()
+	w.WriteString(" #>> '{}')::")
+	col.Type.write(w)
+	w.WriteString(" END")
+}
+
 // asGeoJSON writes a geography, of which PostgreSQL itself would only print the
 // bytes, as JSON where that is the form.
 func (c *compiler) asGeoJSON(w *strings.Builder, place string, t Type) Type {
-	if !c.printsGeography() || t.Kind != KindSpatial || t.Name != "geography" {
+	if !c.printsGeography() || !isGeography(t) {
 		w.WriteString(place)
 		return t
 	}
@@ -66,7 +87,7 @@ func (c *compiler) printsGeography() bool { return c.options.Form != Records }
 // be given as they are.
 func (c *compiler) hasGeography() bool {
 	for i := range c.relation.Columns {
-		if t := c.relation.Columns[i].Type; t.Kind == KindSpatial && t.Name == "geography" {
+		if isGeography(c.relation.Columns[i].Type) {
 			return c.printsGeography()
 		}
 	}

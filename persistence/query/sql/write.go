@@ -70,9 +70,22 @@ func (c *compiler) record(w *strings.Builder, function string, argument func(), 
 		}
 		quote(w, col.Name)
 		w.WriteByte(' ')
-		col.Type.write(w)
+		if isGeography(col.Type) {
+			w.WriteString("json")
+		} else {
+			col.Type.write(w)
+		}
 	}
 	w.WriteByte(')')
+}
+
+// fromBody writes the value of a column of a body that record has made a relation.
+func fromBody(w *strings.Builder, alias string, col *Column) {
+	if isGeography(col.Type) {
+		fromGeoJSON(w, alias, col)
+	} else {
+		qualified(w, alias, col.Name)
+	}
 }
 
 // bodyAlias is a name for the body that is not the relation's.
@@ -176,9 +189,7 @@ func (c *compiler) rows(w *strings.Builder, body query.Body, columns []*Column) 
 		if i > 0 {
 			w.WriteString(", ")
 		}
-		quote(w, alias)
-		w.WriteByte('.')
-		quote(w, col.Name)
+		fromBody(w, alias, col)
 	}
 	w.WriteString(" FROM ")
 	function := "json_to_record"
@@ -205,16 +216,15 @@ func (c *compiler) rowsWithDefaults(w *strings.Builder, body query.Body, columns
 			w.WriteString(", ")
 		}
 		if col.Default == "" {
-			w.WriteString("field.")
-			quote(w, col.Name)
+			fromBody(w, "field", col)
 			continue
 		}
 		w.WriteString("CASE WHEN (element.value -> ")
 		c.typed(w, col.Name, textual)
 		w.WriteString(") IS NULL THEN ")
 		w.WriteString(col.Default)
-		w.WriteString(" ELSE field.")
-		quote(w, col.Name)
+		w.WriteString(" ELSE ")
+		fromBody(w, "field", col)
 		w.WriteString(" END")
 	}
 	w.WriteString(" FROM json_array_elements(")
@@ -267,7 +277,7 @@ func (c *compiler) conflict(w *strings.Builder, q *query.Insert, columns []*Colu
 		w.WriteString(" = EXCLUDED.")
 		quote(w, name)
 	}
-	if c.options.Bound != nil && c.options.Bound.Fresh {
+	if c.options.Bound != nil && c.options.Bound.Fresh && c.options.Explain == nil {
 		// Views and partitioned tables do not tell by xmax which rows were there.
 		w.WriteString(" WHERE set_config('" + mergedSetting + "', (" + mergedRows + " + 1)::text, true) IS NOT NULL")
 	}
@@ -317,9 +327,7 @@ func Update(relations Relations, q *query.Update, o Options) (*Plan, error) {
 		}
 		quote(&w, col.Name)
 		w.WriteString(" = ")
-		quote(&w, alias)
-		w.WriteByte('.')
-		quote(&w, col.Name)
+		fromBody(&w, alias, col)
 	}
 	w.WriteString(" FROM ")
 	c.record(&w, "json_to_record", func() { c.json(&w, q.Body) }, alias, columns)

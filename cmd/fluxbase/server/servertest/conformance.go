@@ -27,6 +27,7 @@ func init() {
 		_, err := uuid.Parse(text)
 		return err
 	})
+	openapi3filter.RegisterBodyDecoder("application/vnd.pgrst.plan+text", openapi3filter.PlainBodyDecoder)
 }
 
 // contract is a document in the form that answers are compared with.

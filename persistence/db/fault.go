@@ -81,6 +81,7 @@ var states = map[string]kind{
 	"42710": {code: fault.AlreadyExists},
 	"42P17": {code: fault.DatabaseError, message: "Invalid object definition"}, // infinite recursion in policies
 	"42P20": {code: fault.InvalidQuery},
+	"2BP01": {code: fault.Conflict}, // something depends on it
 	"3F000": {code: fault.NotFound},
 	"53300": {code: fault.Overloaded, message: "Too many connections", retry: time.Second},
 	"53400": {code: fault.DatabaseError, message: "A limit of the database is exceeded"},

@@ -24,6 +24,9 @@ type Tenant struct {
 	Registrar kernel.Target
 	// Procedures is the pool that answers the messages of actors/procedure.
 	Procedures kernel.Target
+	// DDL is the pool that answers the messages of actors/ddl; nil for a tenant without
+	// a database of its own.
+	DDL kernel.Target
 	// Feed is the actor of actors/feed.
 	Feed kernel.Target
 	// Executions is where calls of stored procedures go.

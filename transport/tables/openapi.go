@@ -1,7 +1,6 @@
 package tables
 
 import (
-	"net/url"
 	"strings"
 
 	"fluxbase/actors/data"
@@ -43,10 +42,7 @@ func describe(v exposed.Relation) []route.Route {
 		row: v.Row(), inserted: v.Insert(), changed: v.Update(),
 		filters: v.Filters(),
 	}
-	path := "/" + url.PathEscape(v.Name)
-	if v.Schema != data.Public(v.Name).Schema {
-		path = "/" + url.PathEscape(v.Schema) + path
-	}
+	path := pathOf(v.Relation)
 	identified := v.Identified()
 	var all []route.Route
 	if v.May(catalog.Select) {

@@ -27,6 +27,7 @@ const base = "/api/v1/tables"
 func Routes() []route.Route {
 	d := anyRelation
 	return []route.Route{
+		indexRoute,
 		read("/{table}", data.List{}, one(list), d.list()),
 		read("/{table}/{id}", data.Get{}, two(list, get), d.either(d.list(), d.get())),
 		read("/{schema}/{table}/{id}", data.Get{}, three(get), d.get()),

@@ -11,6 +11,7 @@ import (
 	"fluxbase/transport"
 	"fluxbase/transport/admin"
 	"fluxbase/transport/auth"
+	"fluxbase/transport/ddl"
 	"fluxbase/transport/limit"
 	"fluxbase/transport/metrics"
 	"fluxbase/transport/monitoring"
@@ -100,6 +101,7 @@ func (s *Server) routes() []route.Route {
 		}),
 		admin.Routes(s.operators),
 		tables.Routes(),
+		ddl.Routes(),
 		rest.Routes(),
 		rpc.Routes(s.rpc),
 		s.graphqlRoutes(),

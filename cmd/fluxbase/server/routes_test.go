@@ -53,6 +53,14 @@ var additions = []string{
 	"PATCH /rest/v1/rpc/{function}",
 	"PUT /rest/v1/rpc/{function}",
 	"DELETE /rest/v1/rpc/{function}",
+	// What administrators see of the schema and do to it.
+	"GET /api/v1/tables",
+	"GET /api/v1/admin/ddl/schemas",
+	"POST /api/v1/admin/ddl/schemas",
+	"GET /api/v1/admin/ddl/tables",
+	"POST /api/v1/admin/ddl/tables",
+	"DELETE /api/v1/admin/ddl/tables/{schema}/{table}",
+	"POST /api/v1/admin/schema/refresh",
 	// Which tables tell their changes: the public SDK's realtime administration.
 	"GET /api/v1/admin/realtime/tables",
 	"POST /api/v1/admin/realtime/tables",

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fluxbase/actors/data"
+	"fluxbase/actors/ddl"
 	"fluxbase/actors/identity"
 	"fluxbase/actors/kernel"
 	"fluxbase/actors/tenant"
@@ -16,6 +17,7 @@ import (
 	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/db"
+	definitions "fluxbase/persistence/ddl"
 	"fluxbase/persistence/message"
 	"fluxbase/persistence/procedure"
 	"fluxbase/persistence/query"
@@ -119,6 +121,15 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		New: func() kernel.Worker { return rows },
 	}); err != nil {
 		return nil, closing, err
+	}
+	if info.Default {
+		administration := ddl.NewWorker(definitions.New(database, info.ID), schema)
+		if p.route.DDL, err = spawn.SpawnPool(kernel.PoolProps{
+			Name: "ddl", Workers: 2, Queue: 32,
+			New: func() kernel.Worker { return administration },
+		}); err != nil {
+			return nil, closing, err
+		}
 	}
 	if err = s.openGraphQL(p, spawn); err != nil {
 		return nil, closing, err

@@ -126,6 +126,10 @@ func clone(ctx context.Context, t testing.TB, template string) (string, error) {
 	if err := execute(ctx, server, `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
 		return "", err
 	}
+	// Grants on a database are not cloned.
+	if err := execute(ctx, server, `GRANT CREATE ON DATABASE `+name+` TO fluxbase_owner`); err != nil {
+		return "", err
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

@@ -7,8 +7,9 @@
 // PostgreSQL to the type of what it is compared with, so that a bad literal is
 // the client's fault and no digit is lost on the way.
 //
-// Rows come back as JSON that PostgreSQL built, one per row of the result, in
-// the order that was asked for; the server joins them and never parses them.
+// Rows come back in the order that was asked for, as JSON that PostgreSQL built, one
+// value per row, or as columns of which the server builds the same JSON (see
+// Options.Columns). What PostgreSQL built is never parsed.
 package sql
 
 import (

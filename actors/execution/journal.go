@@ -19,6 +19,9 @@ const (
 // journal is what an execution has to say and has not written down yet. It is written
 // to by the task that runs the procedure and emptied by the execution's actor.
 type journal struct {
+	// wake is called with the first line that waits.
+	wake func()
+
 	mu    sync.Mutex
 	id    string
 	off   bool
@@ -40,13 +43,8 @@ func (j *journal) execution() string {
 	return j.id
 }
 
-// say adds a line, and tells whether it is the first that waits.
-func (j *journal) say(level, message string, fields map[string]any) (first bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.off {
-		return false
-	}
+// say adds a line.
+func (j *journal) say(level, message string, fields map[string]any) {
 	line := store.Line{Level: level, Message: cut(message), At: time.Now()}
 	if fields != nil {
 		text, err := json.Marshal(fields)
@@ -55,18 +53,21 @@ func (j *journal) say(level, message string, fields map[string]any) (first bool)
 		}
 		line.Fields = text
 	}
-	return j.add(line)
-}
-
-func (j *journal) add(line store.Line) bool {
-	j.count++
-	j.lines = append(j.lines, line)
-	return len(j.lines) == 1
+	j.mu.Lock()
+	first := !j.off && len(j.lines) == 0
+	if !j.off {
+		j.count++
+		j.lines = append(j.lines, line)
+	}
+	j.mu.Unlock()
+	if first && j.wake != nil {
+		j.wake()
+	}
 }
 
 // hear adds what a function of the procedure said. Of a talkative one the first lines
 // are kept.
-func (j *journal) hear(n db.Notice) (first bool) {
+func (j *journal) hear(n db.Notice) {
 	level := "info"
 	switch n.Severity {
 	case "WARNING":
@@ -79,12 +80,14 @@ func (j *journal) hear(n db.Notice) (first bool) {
 		fields = map[string]any{"detail": cut(n.Detail), "hint": cut(n.Hint)}
 	}
 	j.mu.Lock()
-	full := j.count >= maxLines
-	if j.count == maxLines {
-		level, n.Message, fields, full = "warn", "further lines are left out", nil, false
-	}
+	count := j.count
 	j.mu.Unlock()
-	return !full && j.say(level, n.Message, fields)
+	switch {
+	case count < maxLines:
+		j.say(level, n.Message, fields)
+	case count == maxLines:
+		j.say("warn", "further lines are left out", nil)
+	}
 }
 
 // take empties the journal.

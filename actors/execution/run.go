@@ -62,19 +62,15 @@ func (x *run) start(c *kernel.Context) {
 		x.unwatch = context.AfterFunc(x.request.Context(), func() { abort(errHungUp) })
 	}
 	self := c.Self()
-	hear := func(n db.Notice) {
-		if x.journal.hear(n) {
-			// When it does not hear it, the lines wait for the end.
-			_ = self.Tell(spoken{})
-		}
-	}
+	// When it does not hear it, the lines wait for the end.
+	x.journal.wake = func() { _ = self.Tell(spoken{}) }
 	work := attempt{o: x.o, journal: &x.journal, claimed: x.claimed, ready: x.ready, aborted: aborted,
 		begun: func(claim *store.Claimed) error { return x.parent.Tell(begun{self, claim}) }}
 	c.Go(0, func(ctx context.Context) (any, error) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		defer context.AfterFunc(aborted, func() { cancel(context.Cause(aborted)) })()
-		return work.do(db.WithNotices(ctx, hear))
+		return work.do(db.WithNotices(ctx, x.journal.hear))
 	}, x.ended)
 }
 

@@ -366,7 +366,7 @@ func TestExecutionLogsAreFollowedOnEveryNode(t *testing.T) {
 	n.exec(t, library)
 	n.ann, n.bob = n.SignUp("ann@example.com"), n.SignUp("bob@example.com")
 	procedures(t, n.Node, "default", calls)
-	id := n.enqueue(t, n.ann.AccessToken, "nap", `{"seconds":1}`)
+	id := n.enqueue(t, n.ann.AccessToken, "nap", `{"seconds":60}`)
 	var followers []*socket
 	for _, node := range nodes {
 		s := openSocket(t, node.SocketURL(n.ann.AccessToken))
@@ -381,16 +381,22 @@ func TestExecutionLogsAreFollowedOnEveryNode(t *testing.T) {
 		s.send(`{"type":"subscribe_logs","config":{"execution_id":"33333333-3333-4333-8333-333333333333","type":"job"}}`)
 		s.expect(`{"type":"error","error":"execution not found"}`)
 	}
-	for _, s := range followers {
-		for i, message := range []string{"Execution started", "napping", "awake", "Execution completed"} {
-			s.expect(fmt.Sprintf(`{"type":"execution_log","payload":{"execution_id":%q,"execution_type":"rpc","line_number":%d,"message":%q}}`, id, i+1, message))
+	told := func(line int, message string) {
+		t.Helper()
+		for _, s := range followers {
+			s.expect(fmt.Sprintf(`{"type":"execution_log","payload":{"execution_id":%q,"execution_type":"rpc","line_number":%d,"message":%q}}`, id, line, message))
 		}
 	}
+	told(1, "Execution started")
+	told(2, "napping")
+	awaitExecution(t, n.Node, n.ann.AccessToken, id, runs)
+	nodes[1].Want(200, "POST", "/api/v1/admin/rpc/executions/"+id+"/cancel", n.ServiceKey, nil)
+	told(3, "Execution stopped")
 	// One who comes late gets all of it.
 	late := openSocket(t, nodes[1].SocketURL(n.ServiceKey))
 	late.send(`{"type":"subscribe_logs","payload":{"execution_id":%q}}`, id)
 	late.expect(`{"type":"ack"}`)
-	for i := range 4 {
+	for i := range 3 {
 		late.expect(fmt.Sprintf(`{"type":"execution_log","payload":{"line_number":%d}}`, i+1))
 	}
 	late.send(`{"type":"unsubscribe","subscription_id":"logs:%s"}`, id)

@@ -109,6 +109,9 @@ func Read(words []Word, headers [][]byte) Preferences {
 				continue
 			}
 			if p.set(words, name, value) {
+				if !slices.Contains(words, Word(name)) {
+					value = strings.ToLower(value) // as the word is spelled
+				}
 				given[name] = value
 			} else {
 				p.Unknown = append(p.Unknown, item)

@@ -30,6 +30,10 @@ type Limits struct {
 	DefaultPage, MaxPage int64
 }
 
+// maxKey is how long the name of a field of the answer is: PostgreSQL, which makes the
+// answer, keeps no more of a name.
+const maxKey = 63
+
 // listWeight is the weight of the largest page, mutationCost what a mutation costs more.
 const (
 	listWeight   = 10
@@ -83,6 +87,10 @@ func (m *meter) level(fields []*Selection, depth int) (int, error) {
 	for _, f := range fields {
 		if f.Key != f.Node.Name {
 			m.aliases++
+		}
+		if len(f.Key) > maxKey {
+			return 0, failure(fault.GraphQLLimitExceeded, f.Node.Position, "%.20s… is longer than %d characters", f.Key, maxKey).
+				hinted("Give the field a shorter alias.")
 		}
 		schemaItself := f.Field == nil && (f.Node.Name == "__schema" || f.Node.Name == "__type")
 		if schemaItself && !m.introspection {

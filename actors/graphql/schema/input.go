@@ -28,7 +28,7 @@ func (b *builder) defineInput(t *Table) {
 
 // writable tells whether anything can be written into a relation at all.
 func writable(r *catalog.Relation) bool {
-	return !isView(r) && (r.Insertable || r.Updatable || r.Deletable)
+	return r.Insertable || r.Updatable || r.Deletable
 }
 
 // defineConflict adds what an upsert says about rows that are there already.

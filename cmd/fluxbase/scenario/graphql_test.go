@@ -124,6 +124,10 @@ CREATE TABLE notes (id int4 PRIMARY KEY, owner uuid DEFAULT auth.uid(), body tex
 CREATE TABLE sealed (id int4 PRIMARY KEY, open text, secret text);
 CREATE TABLE hidden (id int4 PRIMARY KEY);
 CREATE VIEW recent AS SELECT id, title, author_id FROM books;
+CREATE VIEW totals AS SELECT count(*) AS n FROM books;
+CREATE VIEW shelf AS SELECT id, label FROM genres WHERE id >= 100;
+GRANT ALL ON shelf TO service_role;
+GRANT SELECT ON shelf TO authenticated;
 CREATE FUNCTION summary(books) RETURNS text LANGUAGE sql STABLE AS $$ SELECT $1.title || ' (' || coalesce($1.pages, 0) || ')' $$;
 CREATE FUNCTION bestsellers(authors) RETURNS SETOF books LANGUAGE sql STABLE AS $$ SELECT * FROM books WHERE author_id = $1.id AND sold > 1000 $$;
 REVOKE ALL ON sealed, hidden FROM anon, authenticated;

@@ -53,6 +53,7 @@ type kind struct {
 var states = map[string]kind{
 	"20000": {code: fault.InvalidInput},
 	"21000": {code: fault.InvalidInput}, // ON CONFLICT twice on one row, subquery with many rows
+	"22000": {code: fault.InvalidInput}, // pgvector's vectors of different sizes
 	"23001": {code: fault.ForeignKeyViolation, message: "Row is still referenced"},
 	"23502": {code: fault.NotNullViolation, message: "Missing required value"},
 	"23503": {code: fault.ForeignKeyViolation, message: "Foreign key violation"},

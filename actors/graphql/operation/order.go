@@ -25,7 +25,7 @@ func (o *Operation) order(f *Selection, t *schema.Table) ([]query.Order, error) 
 	return out, nil
 }
 
-// orderTerm reads one term, which has one field: a column, or a related row.
+// orderTerm reads one term, which has one field: a column, a distance, or a related row.
 func (o *Operation) orderTerm(v value, input string) (query.Order, error) {
 	var related []string
 	for depth := 0; ; depth++ {
@@ -34,6 +34,9 @@ func (o *Operation) orderTerm(v value, input string) (query.Order, error) {
 		}
 		m := v.members[0]
 		by := o.schema.Order(input, m.name)
+		if by.Distance {
+			return query.Order{Path: query.Column(by.Column), Related: related, Distance: distance(m.value)}, nil
+		}
 		if by.Table == nil {
 			term := schema.Directions[m.value.leaf()]
 			term.Path, term.Related = query.Column(by.Column), related
@@ -42,4 +45,15 @@ func (o *Operation) orderTerm(v value, input string) (query.Order, error) {
 		related = append(related, by.Via)
 		v, input = m.value, by.Table.OrderInput()
 	}
+}
+
+// distance reads what to measure from, and how.
+func distance(v value) *query.Distance {
+	metric, _ := v.member(schema.DistanceMetric)
+	vector, _ := v.member(schema.DistanceVector)
+	op, ok := schema.Metrics[metric.leaf()]
+	if !ok { // null
+		op = query.VectorCosine
+	}
+	return &query.Distance{Op: op, Vector: string(vector.json())}
 }

@@ -28,6 +28,8 @@ type Field struct {
 	// writable tells whether the role may write the column.
 	writable bool
 	stored   bool
+	// vectors tells that the column holds vectors.
+	vectors bool
 }
 
 // Kind is the kind of thing that a field stands for.
@@ -67,7 +69,7 @@ func (b *builder) addFields(t *Table) {
 		c := &t.Relation.Columns[i]
 		f := &Field{
 			Name: taken.take(camel(c.Name)), Kind: ColumnField, Column: c.Name, Leaf: b.leafOf(c.Type), Table: t,
-			description: c.Comment, nullable: c.Nullable || isView(t.Relation), stored: true,
+			description: c.Comment, nullable: c.Nullable || isView(t.Relation), stored: true, vectors: holdsVectors(c.Type),
 			writable: c.Writable() && (t.Relation.GrantedColumn(b.role, catalog.Insert, c.Name) || t.Relation.GrantedColumn(b.role, catalog.Update, c.Name)),
 		}
 		if t.Relation.GrantedColumn(b.role, catalog.Select, c.Name) {

@@ -6,12 +6,14 @@ import (
 	"fluxbase/persistence/query"
 )
 
-// Order is what a field of an order stands for: a column, or a related row by whose
-// columns to order.
+// Order is what a field of an order stands for: a column, the distance of its vectors,
+// or a related row by whose columns to order.
 type Order struct {
 	Column string
-	Via    string
-	Table  *Table
+	// Distance tells that it is the distance of the column's vectors from one.
+	Distance bool
+	Via      string
+	Table    *Table
 }
 
 // OrderInput is the name of the type that an order by rows of the table is of.
@@ -40,7 +42,7 @@ func orderable(c Class) bool { return c != Opaque && c != JSON && c != Search }
 func (b *builder) nameOrders() {
 	for _, t := range b.tableList {
 		for _, f := range t.fields {
-			if orderable(f.Leaf.Class) {
+			if orderable(f.Leaf.Class) || f.vectors {
 				t.order = t.Type + "OrderBy"
 			}
 		}
@@ -66,6 +68,13 @@ func (b *builder) defineOrder(t *Table) {
 		if orderable(f.Leaf.Class) {
 			def.Fields = append(def.Fields, &ast.FieldDefinition{Name: f.Name, Type: ast.NamedType(direction.Name, nil), Position: position})
 			known[f.Name] = &Order{Column: f.Column}
+		}
+	}
+	for _, f := range t.fields {
+		if f.vectors {
+			name := t.taken.take(f.Name + "Distance")
+			def.Fields = append(def.Fields, &ast.FieldDefinition{Name: name, Type: b.distanceType(), Position: position})
+			known[name] = &Order{Column: f.Column, Distance: true}
 		}
 	}
 	for _, f := range t.relations {

@@ -81,6 +81,8 @@ type builder struct {
 	tables    map[*catalog.Relation]*Table
 	tableList []*Table
 	document  *ast.SchemaDocument
+	// distance is the name of the type of orders by distance; empty until one is made.
+	distance string
 }
 
 // position stands for places in a source, which a schema that is built has none of.

@@ -273,6 +273,35 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestVectorsInGraphQL: rows, related rows, and rows by the vectors of related ones are
+// ordered by distance.
+func TestVectorsInGraphQL(t *testing.T) {
+	t.Parallel()
+	n := startTables(t, vectorSchemas+everywhere[0].documents()+`
+		CREATE TABLE vector_distance (id int PRIMARY KEY, e float8[], e_distance text);
+		CREATE TABLE reviews (id int PRIMARY KEY, document int REFERENCES documents_float4);
+		INSERT INTO reviews VALUES (1, 3), (2, 1), (3, 2)`)
+	for _, c := range []graphqlCase{
+		{name: "nearest", as: "ann", query: `{documentsFloat4(orderBy: [{embeddingDistance: {vector: [1, 0, 0]}}], limit: 3) {id}}`,
+			data: `{"documentsFloat4":[{"id":1},{"id":4},{"id":2}]}`},
+		{name: "metric and a variable", query: `query ($v: [Float!]!) {documentsFloat4(filter: {id_neq: 5}, orderBy: [{embeddingDistance: {metric: L2, vector: $v}}, {id: ASC}], limit: 2) {id}}`,
+			vars: `{"v":[1,0,0]}`, data: `{"documentsFloat4":[{"id":1},{"id":7}]}`},
+		{name: "the whole order as a variable", query: `query ($o: [DocumentsFloat4OrderBy!]) {documentsFloat4(orderBy: $o, limit: 1) {id}}`,
+			vars: `{"o":[{"embeddingDistance":{"metric":"INNER_PRODUCT","vector":[1,0,0]}}]}`, data: `{"documentsFloat4":[{"id":4}]}`},
+		{name: "related rows", query: `{authors(orderBy: [{id: ASC}]) {name documentsFloat4(orderBy: [{embeddingDistance: {metric: L2, vector: [3, 4, 0]}}], limit: 1) {id}}}`,
+			data: `{"authors":[{"name":"ada","documentsFloat4":[{"id":1}]},{"name":"bo","documentsFloat4":[{"id":4}]}]}`},
+		{name: "by a related row", query: `{reviews(orderBy: [{documentsFloat4: {embeddingDistance: {metric: L2, vector: [-1, 0, 0]}}}]) {id}}`,
+			data: `{"reviews":[{"id":1},{"id":2},{"id":3}]}`},
+		{name: "no vector", query: `{documentsFloat4(orderBy: [{embeddingDistance: {vector: []}}]) {id}}`, code: "INVALID_QUERY", path: "documentsFloat4"},
+		{name: "another size", query: `{documentsFloat4(orderBy: [{embeddingDistance: {vector: [1]}}]) {id}}`, code: "INVALID_INPUT", part: "different vector dimensions 3 and 1", path: "documentsFloat4"},
+		{name: "vectors are numbers", query: `{documentsFloat4(orderBy: [{embeddingDistance: {vector: ["x"]}}]) {id}}`, code: "GRAPHQL_VALIDATION_FAILED", status: 400, data: "-"},
+		{name: "names that are taken", query: `{vectorDistance(orderBy: [{eDistance_2: {vector: [1]}}, {eDistance: ASC}]) {id} __type(name: "VectorDistance_2") {kind}}`,
+			data: `{"vectorDistance":[],"__type":{"kind":"INPUT_OBJECT"}}`},
+	} {
+		t.Run(c.name, func(t *testing.T) { n.runGraphQL(t, c) })
+	}
+}
+
 // TestVectorIndexesFindEnough: an HNSW index gives as many rows as were asked for, also
 // when policies and conditions let only few of its candidates through.
 func TestVectorIndexesFindEnough(t *testing.T) {

@@ -45,8 +45,8 @@ func (c *compiler) related(w *strings.Builder, cond *query.Related) error {
 	return nil
 }
 
-// orderRelated writes a column of the row that to-one relationships lead to.
-func (c *compiler) orderRelated(w *strings.Builder, keys []string, path query.Path) error {
+// orderRelated writes what a term orders by of the row that to-one relationships lead to.
+func (c *compiler) orderRelated(w *strings.Builder, keys []string, term query.Order) error {
 	inner, err := c.along(keys[0])
 	if err != nil {
 		return err
@@ -57,9 +57,9 @@ func (c *compiler) orderRelated(w *strings.Builder, keys []string, path query.Pa
 	}
 	w.WriteString("(SELECT ")
 	if len(keys) > 1 {
-		err = inner.orderRelated(w, keys[1:], path)
+		err = inner.orderRelated(w, keys[1:], term)
 	} else {
-		_, err = inner.comparable(w, path)
+		err = inner.sortKey(w, term)
 	}
 	if err != nil {
 		return err

@@ -333,7 +333,7 @@ func (c *compiler) order(w *strings.Builder, terms []query.Order, p *projection)
 // orderKey writes what a term orders by.
 func (c *compiler) orderKey(w *strings.Builder, term query.Order) error {
 	if len(term.Related) > 0 {
-		return c.orderRelated(w, term.Related, term.Path)
+		return c.orderRelated(w, term.Related, term)
 	}
 	if term.Embed == "" {
 		return c.sortKey(w, term)

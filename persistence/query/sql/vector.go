@@ -121,7 +121,7 @@ func ranked(cond query.Condition, order []query.Order) (query.Condition, []query
 			continue
 		}
 		if !slices.ContainsFunc(order, func(o query.Order) bool {
-			return o.Embed == "" && o.Distance != nil && o.Distance.Op == cmp.Op && o.Path.String() == cmp.Path.String()
+			return o.Embed == "" && len(o.Related) == 0 && o.Distance != nil && o.Distance.Op == cmp.Op && o.Path.String() == cmp.Path.String()
 		}) {
 			order = append(slices.Clip(order), query.Order{Path: cmp.Path, Distance: &query.Distance{Op: cmp.Op, Vector: cmp.Value}})
 		}

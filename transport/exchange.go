@@ -262,7 +262,11 @@ func (x *exchange) finish() {
 func (x *exchange) refuse() (status int) {
 	x.err = outcome(x.err, x.life)
 	id, write := x.door.Request().RequestID(), route.WriteFailure
-	if x.entry != nil && x.entry.route.Failure != nil {
+	if x.entry == nil {
+		if own := x.server.table.failure(string(x.fast.Request.URI().PathOriginal())); own != nil {
+			write = own
+		}
+	} else if x.entry.route.Failure != nil {
 		write = x.entry.route.Failure
 	}
 	if err := x.guard(func() error { status = write(&x.fast.Response, id, x.err); return nil }); err != nil {

@@ -26,7 +26,13 @@ type table struct {
 	router  *router.Router
 	methods []string
 	entries []*entry
+	// failures are the areas with errors in a form of their own, by the path that all
+	// routes of the area begin with.
+	failures map[string]failure
 }
+
+// failure writes an error; see route.Route.
+type failure = func(resp *fasthttp.Response, requestID string, err error) int
 
 // matched is the key under which a found route leaves its entry.
 type matched struct{}
@@ -34,7 +40,7 @@ type matched struct{}
 // newTable registers routes. Routes that are wrong or collide are defects of the
 // program, so they panic: at start, not at the first request.
 func newTable(routes []route.Route, limits func(route.Limit) int64, m *metrics.HTTP) *table {
-	t := &table{router: router.New()}
+	t := &table{router: router.New(), failures: map[string]failure{}}
 	seen := make(map[string]string, len(routes))
 	for _, r := range routes {
 		switch {
@@ -52,6 +58,9 @@ func newTable(routes []route.Route, limits func(route.Limit) int64, m *metrics.H
 		seen[shape] = r.Path
 		e := &entry{route: r, metrics: m.Route(r.Method, r.Path), limit: limits(r.BodyLimit), api: strings.HasPrefix(r.Path, "/api/")}
 		t.entries = append(t.entries, e)
+		if begin, _, parameters := strings.Cut(r.Path, "{"); r.Failure != nil && parameters {
+			t.failures[begin] = r.Failure
+		}
 		if !slices.Contains(t.methods, r.Method) {
 			t.methods = append(t.methods, r.Method)
 		}
@@ -131,6 +140,17 @@ func (t *table) find(ctx *fasthttp.RequestCtx) *entry {
 		return e
 	}
 	return t.lookup(ctx, fasthttp.MethodGet)
+}
+
+// failure is how errors are written for a path that has no route of its own; nil for
+// the form that all have.
+func (t *table) failure(path string) failure {
+	for begin, write := range t.failures {
+		if strings.HasPrefix(path, begin) {
+			return write
+		}
+	}
+	return nil
 }
 
 func (t *table) lookup(ctx *fasthttp.RequestCtx, method string) *entry {

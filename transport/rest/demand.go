@@ -41,6 +41,7 @@ func asked(r *route.Request, name string, isArgument func(query.Relation) func(f
 		return nil, refuse(400, "PGRST122", "Invalid preferences given with handling=strict").
 			withDetails("Invalid preferences: " + strings.Join(d.prefer.Unknown, ", "))
 	}
+	r.AddHeader("Vary", "Accept, Prefer, Range")
 	if d.prefer.Applied != "" {
 		r.SetHeader("Preference-Applied", d.prefer.Applied)
 	}

@@ -172,7 +172,7 @@ func describe(err error) *refusal {
 	case fault.Overloaded:
 		r.Code = "PGRST003"
 	case fault.NotFound:
-		r.Code = "PGRST125"
+		r.Code, r.Message, r.Hint, r.Details = "PGRST125", "Invalid path specified in request URL", nil, nil
 	case fault.InvalidQuery:
 		r.Code = "PGRST100"
 		if _, notSet := f.Details.(sql.NotSet); notSet {

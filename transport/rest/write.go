@@ -167,8 +167,11 @@ func update(r *route.Request) error {
 		return err
 	}
 	if body.Array {
-		if body.Rows != 1 {
+		if body.Rows > 1 {
 			return refuse(400, "PGRST102", "An update takes one object")
+		}
+		if body.Rows == 0 {
+			body.Keys = nil // nothing is to be changed
 		}
 		body.JSON = body.JSON[1 : len(body.JSON)-1]
 		body.Array = false

@@ -55,6 +55,13 @@ var restCases = []restCase{
 	{name: "no credential", as: "nobody", path: "/kinds", status: 401, error: [4]string{"PGRST302", "Anonymous access is disabled", "-", "-"}},
 	{name: "a broken token", as: "nobody", path: "/kinds", headers: "Authorization: Bearer nonsense", status: 401, error: [4]string{"PGRST301", "?", "?", "?"}},
 
+	{name: "no such path", path: "/a/b/c", status: 404, error: [4]string{"PGRST125", "Invalid path specified in request URL", "-", "-"}},
+	{name: "no such path for a write", method: "POST", path: "/a/b", body: `{}`, status: 404, error: [4]string{"PGRST125", "?", "-", "-"}},
+	{name: "cast to a type of one's own", path: "/posts?select=m:title::mood&id=eq.1", status: 400, error: [4]string{"22P02", `invalid input value for enum mood: "alpha"`, "-", "-"}},
+	{name: "cast to an array of one's own", path: "/posts?select=m:mood::text::mood&id=eq.1", status: 400, error: [4]string{"PGRST100", "?", "?", "-"}},
+	{name: "cast to no type", path: "/kinds?select=id::nope", status: 400, error: [4]string{"42704", `type "nope" does not exist`, "-", "-"}},
+	{name: "what answers depend on", path: "/kinds?id=eq.1", want: kinds("1"), header: "Content-Location: /kinds?id=eq.1"},
+
 	// Filters.
 	{name: "eq", path: "/kinds?select=id&label=eq.two", want: ids("2")},
 	{name: "neq", path: "/kinds?select=id&n=neq.10&order=id", want: ids("3,4,5")},
@@ -277,6 +284,10 @@ var restCases = []restCase{
 	{name: "update some by order", method: "PATCH", path: "/kinds?id=gt.0&order=id.desc&limit=2&select=id", body: `{"label":"x"}`, headers: represent, want: ids("5,4")},
 	{name: "update what a policy hides", as: "bob", method: "PATCH", path: "/notes?id=eq.1", body: `{"body":"x"}`, headers: represent, want: `[]`},
 	{name: "update with an embed", method: "PATCH", path: "/books?id=eq.1&select=title,author(name)", body: `{"price":1}`, headers: represent, want: `[{"title":"Notes","author":{"name":"Ada"}}]`},
+
+	{name: "update with nothing", method: "PATCH", path: "/kinds?id=eq.1", body: `[]`, headers: represent, want: `[]`, header: "Content-Range: */*"},
+	{name: "update with an empty object", method: "PATCH", path: "/kinds?id=eq.1", body: `{}`, status: 204},
+	{name: "write a generated column", method: "POST", path: "/posts", body: `{"title":"x","loud":"X"}`, status: 400, error: [4]string{"428C9", `cannot insert a non-DEFAULT value into column "loud"`, "-", "-"}},
 
 	// Deleting.
 	{name: "delete", method: "DELETE", path: "/kinds?id=eq.1", status: 204, header: "Content-Range: */*", then: `SELECT count(*)::text FROM kinds`, thenWant: "4"},

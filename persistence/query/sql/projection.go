@@ -294,14 +294,19 @@ var castNames = map[string]string{
 	"point": "point", "line": "line", "lseg": "lseg", "box": "box", "path": "path", "polygon": "polygon", "circle": "circle",
 }
 
-// castType finds the type that a client named.
+// castType finds the type that a client named: one with a name of SQL's, or one that
+// is found along the search path.
 func castType(name string) (Type, error) {
 	element, array := strings.CutSuffix(strings.ToLower(strings.Join(strings.Fields(name), " ")), "[]")
-	known, ok := castNames[strings.TrimSpace(element)]
-	if !ok {
+	element = strings.TrimSpace(element)
+	known, ok := castNames[element]
+	if element == "" || len(element) > maxName {
 		return Type{}, invalid("%q is no type to convert to", name)
 	}
 	t := Type{Schema: "pg_catalog", Name: known}
+	if !ok { // a type of the database's own, or none: PostgreSQL knows
+		t = Type{Name: element}
+	}
 	switch {
 	case array:
 		t.Kind = KindArray

@@ -48,7 +48,8 @@ func (c *compiler) targets(body query.Body, only, ignore []string) ([]*Column, e
 			return nil, err
 		}
 		if col.Generated {
-			return nil, fault.Newf(fault.InvalidInput, "Column %s is generated and cannot be written", key)
+			return nil, fault.Newf(fault.InvalidInput, "Column %s is generated and cannot be written", key).
+				WithDetails(&db.Report{SQLState: "428C9", Message: "cannot insert a non-DEFAULT value into column \"" + key + "\""})
 		}
 		columns = append(columns, col)
 	}

@@ -233,7 +233,7 @@ func TestWriteText(t *testing.T) {
 		}, `INSERT INTO "public"."posts" ("title") SELECT "body"."title" FROM json_to_recordset($1::json) AS "body"("title" "text")`},
 		{"insert unequal", func(r relations) (*Plan, error) {
 			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"views":1}]`)}, Options{})
-		}, `INSERT INTO "public"."posts" ("title", "views") SELECT field."title", CASE WHEN (element.value -> $1::"text") IS NULL THEN 7 ELSE field."views" END FROM json_array_elements($2::json) WITH ORDINALITY AS element(value, position) CROSS JOIN LATERAL json_to_record(element.value) AS "field"("title" "text", "views" "int4") ORDER BY element.position`},
+		}, `INSERT INTO "public"."posts" ("title", "views") SELECT "field"."title", CASE WHEN (element.value -> $1::"text") IS NULL THEN 7 ELSE "field"."views" END FROM json_array_elements($2::json) WITH ORDINALITY AS element(value, position) CROSS JOIN LATERAL json_to_record(element.value) AS "field"("title" "text", "views" "int4") ORDER BY element.position`},
 		{"insert unequal as null", func(r relations) (*Plan, error) {
 			return Insert(r, &query.Insert{Into: posts, Body: object(`[{"title":"a"},{"views":1}]`), Missing: query.MissingNull}, Options{})
 		}, `INSERT INTO "public"."posts" ("title", "views") SELECT "body"."title", "body"."views" FROM json_to_recordset($1::json) AS "body"("title" "text", "views" "int4")`},

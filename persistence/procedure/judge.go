@@ -3,6 +3,7 @@ package procedure
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -48,6 +49,9 @@ type judge struct {
 	scopes  []map[string]bool // names of WITH clauses, the innermost last
 	refusal error
 }
+
+// capitals are where a word begins within the name of a node.
+var capitals = regexp.MustCompile(`([a-z])([A-Z])`)
 
 // judgeStatement gives what a statement touches, or the first thing in it that is not
 // allowed.
@@ -115,7 +119,8 @@ func (j *judge) walk(m protoreflect.Message) {
 		j.fields(m)
 	default:
 		if name := string(m.Descriptor().Name()); strings.HasSuffix(name, "Stmt") {
-			j.refuse("%s is not allowed: a procedure is one SELECT, INSERT, UPDATE, DELETE or MERGE", strings.ToUpper(strings.TrimSuffix(name, "Stmt")))
+			kind := capitals.ReplaceAllString(strings.TrimSuffix(name, "Stmt"), "$1 $2")
+			j.refuse("%s is not allowed: a procedure is one SELECT, INSERT, UPDATE, DELETE or MERGE", strings.ToUpper(kind))
 			return
 		}
 		j.fields(m)

@@ -44,11 +44,11 @@ type summary struct {
 // detail is a procedure with its text.
 type detail struct {
 	summary
-	SQL       string            `json:"sql_query"`
-	Code      string            `json:"original_code"`
-	Input     map[string]string `json:"input_schema" doc:"Names, with a question mark where optional, and types; null takes anything"`
-	Output    map[string]string `json:"output_schema"`
-	CreatedBy *string           `json:"created_by"`
+	SQL       string             `json:"sql_query"`
+	Code      string             `json:"original_code"`
+	Input     *map[string]string `json:"input_schema" doc:"Names, with a question mark where optional, and types; null takes anything"`
+	Output    *map[string]string `json:"output_schema"`
+	CreatedBy *string            `json:"created_by"`
 }
 
 type procedureList struct {
@@ -73,7 +73,7 @@ func describe(p *procedure.Procedure) detail {
 	}
 }
 
-func fields(s procedure.Schema) map[string]string {
+func fields(s procedure.Schema) *map[string]string {
 	if !s.Typed {
 		return nil
 	}
@@ -85,7 +85,7 @@ func fields(s procedure.Schema) map[string]string {
 		}
 		m[name] = f.Word
 	}
-	return m
+	return &m
 }
 
 // notNull is never null in JSON.

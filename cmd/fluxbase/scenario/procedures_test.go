@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fluxbase/cmd/fluxbase/server/servertest"
 )
@@ -277,4 +278,44 @@ func TestProceduresComeFromFiles(t *testing.T) {
 	if got, want := syncProcedures(without, t, ``).String(), "created [] updated [] deleted [] unchanged [] errors []"; got != want {
 		t.Errorf("a sync without a folder: %s, want %s", got, want)
 	}
+}
+
+// What one node has in memory of a procedure ends when another node changes it. Nobody
+// is asked to wait for that: the bell is heard in a moment.
+func TestEveryNodeSeesAChangeOfAProcedure(t *testing.T) {
+	first := servertest.Start(t)
+	second := servertest.On(t, first.DatabaseURL)
+	call := func(n *servertest.Node) string {
+		t.Helper()
+		r := n.Do("POST", "/api/v1/rpc/default/p", n.ServiceKey, `{}`)
+		var body struct {
+			Result []struct{ N int }
+			Code   string
+		}
+		r.Decode(t, &body)
+		if len(body.Result) == 1 {
+			return fmt.Sprint(body.Result[0].N)
+		}
+		return body.Code
+	}
+	becomes := func(want string) {
+		t.Helper()
+		deadline := time.Now().Add(10 * time.Second)
+		for call(second) != want {
+			if time.Now().After(deadline) {
+				t.Fatalf("the other node still says %s, want %s", call(second), want)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	for i := range 3 {
+		syncProcedures(first, t, `{"procedures":[`+given(t, "p", fmt.Sprintf("SELECT %d AS n", i))+`]}`)
+		becomes(fmt.Sprint(i))
+	}
+	first.Want(200, "PUT", "/api/v1/admin/rpc/procedures/default/p", first.ServiceKey, `{"enabled":false}`)
+	becomes("NOT_FOUND")
+	first.Want(200, "PUT", "/api/v1/admin/rpc/procedures/default/p", first.ServiceKey, `{"enabled":true}`)
+	becomes("2")
+	first.Want(200, "DELETE", "/api/v1/admin/rpc/procedures/default/p", first.ServiceKey, nil)
+	becomes("NOT_FOUND")
 }

@@ -3,6 +3,7 @@ package openapi
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,14 +20,15 @@ type builder struct {
 	doc     document
 	schemas *schema.Components
 	ids     map[string]bool
-	// The names of components by what they say.
-	parameters, headers, responses map[string]string
+	// named are the names of components by what they are and say; numbers are how many
+	// have a name, but for a number behind it.
+	named   map[string]string
+	numbers map[string]int
 }
 
 func newBuilder() *builder {
 	b := &builder{
-		schemas: schema.NewComponents(), ids: map[string]bool{},
-		parameters: map[string]string{}, headers: map[string]string{}, responses: map[string]string{},
+		schemas: schema.NewComponents(), ids: map[string]bool{}, named: map[string]string{}, numbers: map[string]int{},
 	}
 	b.doc.Paths = map[string]map[string]*operation{}
 	b.doc.Components = components{
@@ -127,7 +129,7 @@ func (b *builder) id(r route.Route) string {
 	}
 	free := id
 	for n := 2; b.ids[free]; n++ {
-		free = id + strconv.Itoa(n)
+		free = id + "_" + strconv.Itoa(n)
 	}
 	b.ids[free] = true
 	return free
@@ -141,30 +143,31 @@ func (b *builder) parameter(p route.Parameter) *reference {
 		explode := true
 		out.Style, out.Explode = "form", &explode
 	}
-	return component(b.doc.Components.Parameters, b.parameters, "parameters", schema.Name(p.Name), out)
+	return component(b, b.doc.Components.Parameters, "parameters", p.Name, out)
 }
 
 func (b *builder) header(h route.Parameter) *reference {
-	return component(b.doc.Components.Headers, b.headers, "headers", schema.Name(h.Name), &header{Description: h.Description, Schema: b.form(h.Schema)})
+	return component(b, b.doc.Components.Headers, "headers", h.Name, &header{Description: h.Description, Schema: b.form(h.Schema)})
 }
 
-// component finds what says the same among the components, or adds it under the
-// name or the name with a number.
-func component[T any](all map[string]T, names map[string]string, kind, name string, c T) *reference {
+// odd is what the name of a component cannot have.
+var odd = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+
+// component finds what says the same among the components of a kind, or adds it under
+// the name, or the name with a number if something else has it.
+func component[T any](b *builder, all map[string]T, kind, name string, c T) *reference {
 	said, err := json.Marshal(c)
 	if err != nil {
 		panic(fmt.Sprintf("%s %s is not JSON: %v", kind, name, err))
 	}
-	found, ok := names[string(said)]
+	found, ok := b.named[kind+string(said)]
 	if !ok {
-		found = name
-		for n := 2; ; n++ {
-			if _, taken := all[found]; !taken {
-				break
-			}
-			found = name + "." + strconv.Itoa(n)
+		found = odd.ReplaceAllString(name, "_")
+		counted := kind + found
+		if b.numbers[counted]++; b.numbers[counted] > 1 {
+			found += "." + strconv.Itoa(b.numbers[counted]) // a name has no dot itself
 		}
-		names[string(said)], all[found] = found, c
+		b.named[kind+string(said)], all[found] = found, c
 	}
 	return &reference{"#/components/" + kind + "/" + found}
 }
@@ -222,7 +225,12 @@ func (b *builder) answer(status int, payload any) *response {
 		}
 		r.Headers[h.Name] = b.header(h)
 	}
-	return r
+	return b.shared("Answer"+statusName(status), r)
+}
+
+// shared is a reference to a response that other operations may have, too.
+func (b *builder) shared(name string, r *response) *response {
+	return &response{Ref: component(b, b.doc.Components.Responses, "responses", name, r).Ref}
 }
 
 // addErrors adds the errors of a route that the handler does not answer itself.
@@ -248,8 +256,7 @@ func (b *builder) addErrors(o *operation, r route.Route) {
 }
 
 func (b *builder) failure(name, description string, form *schema.Schema) *response {
-	r := &response{Description: description, Content: map[string]media{"application/json": {form}}}
-	return &response{Ref: component(b.doc.Components.Responses, b.responses, "responses", name, r).Ref}
+	return b.shared(name, &response{Description: description, Content: map[string]media{"application/json": {form}}})
 }
 
 // common are the codes that a route may be refused with before its handler, or by

@@ -1,8 +1,12 @@
 package server_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +15,7 @@ import (
 
 	"fluxbase/cmd/fluxbase/server/servertest"
 	"fluxbase/persistence/db/dbtest"
+	"fluxbase/persistence/postgres/npmtest"
 )
 
 // TestEveryRouteIsDocumented: a route whose document does not say what it is for and
@@ -57,7 +62,7 @@ const schemas = `
 	REVOKE ALL ON authors FROM anon; GRANT SELECT (id, name), UPDATE (name) ON authors TO anon;
 	REVOKE ALL ON log, kept FROM anon, authenticated; REVOKE INSERT, UPDATE, DELETE ON books FROM anon`
 
-func execute(t *testing.T, url, sql string) {
+func execute(t testing.TB, url, sql string) {
 	t.Helper()
 	c, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -257,5 +262,26 @@ func TestDocumentFollowsTheSchema(t *testing.T) {
 	next := n.Want(200, "GET", "/api/v1/openapi.json", n.ServiceKey, nil, "If-None-Match", tag)
 	if operations(load(t, n, n.ServiceKey), "/api/v1/tables/fresh") == "" || next.Header.Get("ETag") == tag {
 		t.Error("a table that was made is not in the document")
+	}
+}
+
+// TestDocumentIsReadElsewhere: a reader of npm's, which has nothing in common with
+// ours, finds the document valid, and every operation has an id of its own.
+func TestDocumentIsReadElsewhere(t *testing.T) {
+	folder := npmtest.Install(t, "openapi")
+	n := withSchemas(t)
+	const script = "testdata/openapi.mjs"
+	// Opened here, so that go test knows that its result depends on it.
+	if _, err := os.Stat(script); err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]string{"service": n.ServiceKey, "nobody": ""} {
+		cmd := exec.CommandContext(t.Context(), "node", script)
+		cmd.Env = append(os.Environ(), "CLIENTS="+folder)
+		cmd.Stdin = bytes.NewReader(n.Want(200, "GET", "/openapi.json", token, nil).Body)
+		out, err := cmd.CombinedOutput()
+		if operations, _ := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || operations < 100 {
+			t.Errorf("the document for %s: %v\n%s", name, err, out)
+		}
 	}
 }

@@ -79,6 +79,9 @@ func documentedOperations(t *testing.T, n *tablesNode) []operation {
 		}
 		item := doc.Paths.Value(path)
 		for method, op := range item.Operations() {
+			if method == "DELETE" && strings.Contains(path, "/ddl/") {
+				continue // the tables are needed
+			}
 			all = append(all, operation{method, path, op, item.Parameters})
 		}
 	}

@@ -131,13 +131,15 @@ func DecodeStrictly(body []byte, into any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if err == nil && d.More() {
-		err = errors.New("text follows the object")
+		err = errFollowed
 	}
 	if err != nil {
-		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint(strings.TrimPrefix(err.Error(), "json: ")).WithCause(err)
+		return fault.New(fault.InvalidRequestBody, "Invalid request body").WithHint(describe(err)).WithCause(err)
 	}
 	return nil
 }
+
+var errFollowed = errors.New("text follows the object")
 
 // CheckDepth refuses JSON that nests deeper than the server allows, for handlers
 // that parse a body on their own.
@@ -152,7 +154,12 @@ func (r *Request) CheckDepth(text []byte) error {
 func describe(err error) string {
 	var syntax *json.SyntaxError
 	var shape *json.UnmarshalTypeError
+	unknown, isUnknown := strings.CutPrefix(err.Error(), "json: unknown field ")
 	switch {
+	case isUnknown:
+		return "The field " + unknown + " is not known."
+	case errors.Is(err, errFollowed):
+		return "Text follows the object."
 	case errors.As(err, &syntax):
 		return "The body is not valid JSON."
 	case errors.As(err, &shape) && shape.Field != "":

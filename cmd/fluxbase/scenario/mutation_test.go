@@ -364,7 +364,7 @@ var functionsFault = regexp.MustCompile(`"code":"PGRST1(11|12|21)"`)
 var switchedOff = regexp.MustCompile(`"code":"FEATURE_DISABLED"`)
 
 // insides are texts that no answer has unless the request had them.
-var insides = []string{"pgx", "goroutine", ".go:", "panic", "pg_catalog", "fluxbase_", "max_stack_depth"}
+var insides = []string{"pgx", "Go struct", "Go value", "json: ", "goroutine", ".go:", "panic", "pg_catalog", "fluxbase_", "max_stack_depth"}
 
 // done checks what holds of all answers together.
 func (j *judgedAnswers) done(requests int) {

@@ -141,6 +141,18 @@ var requests = []struct {
 	{"truncated", func(r relations, p *plant) (*Plan, error) {
 		return Select(r, &query.Select{From: p.relation, Truncate: 1 + p.draw(5), Where: p.condition(2), Page: query.Page{Limit: query.NoLimit}}, p.options())
 	}},
+	{"document", func(r relations, p *plant) (*Plan, error) {
+		rel, _ := r.Relation(p.relation.Schema, p.relation.Name)
+		related := &query.Related{Via: rel.Relationships[p.draw(2)].Key(), Where: nil}
+		if p.draw(2) == 0 {
+			related = &query.Related{Via: rel.Relationships[0].Key(), Where: query.Untrue{Condition: &query.Compare{Path: query.Column(p.columns[7]), Op: query.Equal, Value: p.value()}}}
+		}
+		fields := query.Projection{&query.Field{Path: query.Column(p.columns[0]), Alias: "k" + p.value()},
+			&query.Object{Alias: "l" + p.value(), Fields: query.Projection{&query.Field{Path: query.Column(p.columns[1]), Alias: "m" + p.value()}, &query.Constant{Alias: "n", Text: p.value()}}}}
+		list := query.Select{From: p.relation, Fields: fields, Where: query.And{p.condition(2), query.Not{Condition: related}}, Page: query.Page{Limit: 3},
+			Order: []query.Order{{Path: query.Column(p.columns[p.draw(6)])}}}
+		return Read(r, []query.Root{{Select: list}, {Select: list, Shape: query.ShapeObject}}, p.options())
+	}},
 	{"call", func(r relations, p *plant) (*Plan, error) {
 		text := &catalog.Type{Schema: "pg_catalog", Name: "text", Kind: catalog.Base, Category: 'S'}
 		routine := &catalog.Routine{Schema: p.relation.Schema, Name: p.relation.Name, Set: true, Type: text,

@@ -44,12 +44,6 @@ type scheduler struct {
 	again   bool
 }
 
-// read are the ticks as they stand.
-type read struct {
-	ticks []store.Tick
-	now   time.Time
-}
-
 type dueNow struct{}
 
 // Receive implements kernel.Actor.

@@ -10,6 +10,7 @@ import (
 	"fluxbase/persistence/caller"
 	store "fluxbase/persistence/execution"
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/openapi/schema"
 	"fluxbase/transport/route"
 )
 
@@ -207,8 +208,11 @@ func running(timeout time.Duration) []route.Route {
 					"In the namespace `default` a SQL function of schema `public` is called where no procedure has the name.",
 				Parameters: []route.Parameter{{Name: "X-Impersonation-Token", In: route.InHeader, Description: "Refused"}},
 				Body:       invocation{}, BodyOptional: true,
-				Answers: route.Answers{200: outcome{}, 400: route.Answer{Description: "The parameters do not fit", Payload: outcome{}}},
-				Faults:  []fault.Code{fault.NotFound, fault.AccessDenied, fault.RateLimitExceeded, fault.Overloaded},
+				Answers: route.Answers{200: outcome{}, 400: route.Answer{
+					Description: "The parameters do not fit, which is an outcome, too; or the body cannot be read",
+					Payload:     schema.AnyOf(schema.From(outcome{}), &schema.Schema{Ref: "#/components/schemas/Error"}),
+				}},
+				Faults: []fault.Code{fault.NotFound, fault.AccessDenied, fault.RateLimitExceeded, fault.Overloaded},
 			},
 		},
 		{

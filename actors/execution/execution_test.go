@@ -667,3 +667,40 @@ func TestMissedTicks(t *testing.T) {
 		}
 	}
 }
+
+// Tenants that are due are opened, again and again, whatever fails.
+func TestTenantsThatAreDueAreOpened(t *testing.T) {
+	t.Parallel()
+	system := kernel.NewSystem(kernel.SystemOptions{Name: "waker", Logger: slog.New(slog.DiscardHandler)})
+	opened := make(chan string, 16)
+	looks := 0
+	if _, err := system.Spawn(WakerProps("waker", WakerOptions{
+		Every: time.Millisecond,
+		Due: func(context.Context) ([]string, error) {
+			if looks++; looks == 2 {
+				return nil, fault.New(fault.ServiceUnavailable, "no")
+			}
+			return []string{"a", "b"}, nil
+		},
+		Open: func(_ context.Context, id string) error {
+			select {
+			case opened <- id:
+			default:
+			}
+			if id == "a" {
+				return fault.New(fault.TenantNotFound, "no")
+			}
+			return nil
+		},
+	})); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a", "b", "a", "b"} {
+		if got := <-opened; got != want {
+			t.Errorf("%s was opened, want %s", got, want)
+		}
+	}
+	if err := system.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+}

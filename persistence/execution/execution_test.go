@@ -311,6 +311,11 @@ func TestATickIsFiredOnce(t *testing.T) {
 		t.Fatal(ticks, now, err)
 	}
 	call := Call{Namespace: "default", Procedure: "tidy", Caller: b.Service(), ScheduledAt: ticks[0].At}
+	for within, want := range map[time.Duration]int{0: 0, 10 * time.Second: 1} {
+		if due, err := Due(t.Context(), b.DB, within); err != nil || len(due) != want || want == 1 && due[0] != b.Tenant {
+			t.Errorf("due within %v: %v, %v", within, due, err)
+		}
+	}
 	if ok, err := b.store.Fire(t.Context(), ticks[0], ticks[0].At.Add(time.Second), call); ok || err != nil {
 		t.Errorf("fired before its time: %v, %v", ok, err)
 	}
@@ -335,6 +340,9 @@ func TestATickIsFiredOnce(t *testing.T) {
 		if <-fired {
 			n++
 		}
+	}
+	if due, err := Due(t.Context(), b.DB, 0); err != nil || len(due) != 1 || due[0] != b.Tenant {
+		t.Errorf("with an execution that waits are due: %v, %v", due, err)
 	}
 	if list, total, err := b.store.List(t.Context(), Filter{Limit: 10}); n != 1 || total != 1 || err != nil || list[0].ScheduledAt == nil {
 		t.Errorf("fired %d times, %d executions, %v", n, total, err)

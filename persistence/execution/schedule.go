@@ -107,3 +107,21 @@ func (s *Store) Fire(ctx context.Context, t Tick, next time.Time, c Call) (fired
 	})
 	return fired, err
 }
+
+// Due gives the tenants in a database that have executions which wait or run, or a tick
+// of a schedule within the time.
+func Due(ctx context.Context, d *db.Database, within time.Duration) (tenants []string, err error) {
+	err = d.Owner(ctx, func(c *pgxpool.Conn) error {
+		rows, err := c.Query(ctx, `
+			SELECT substr(kind, $1) FROM queue.tasks WHERE starts_with(kind, $2)
+			UNION
+			SELECT tenant_id::text FROM rpc.schedules WHERE next_at < clock_timestamp() + $3::float8 * interval '1 second'`,
+			len(Kind(""))+1, Kind(""), within.Seconds())
+		if err != nil {
+			return db.Fault(err)
+		}
+		tenants, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return db.Fault(err)
+	})
+	return tenants, err
+}

@@ -11,6 +11,7 @@ import (
 	"fluxbase/cmd/fluxbase/config"
 	"fluxbase/persistence/caller"
 	store "fluxbase/persistence/execution"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/procedure"
 )
 
@@ -86,6 +87,28 @@ func (s *Server) openExecutions(p *tenantParts, info tenant.Info, spawn kernel.S
 		Caller: caller.Caller{
 			Tenant: info.ID, DefaultTenant: info.Default, Role: caller.Service, Source: caller.SourceServiceKey,
 			Claims: []byte(`{"role":"service_role"}`),
+		},
+	}))
+	return err
+}
+
+// wakeEvery is how often tenants are looked for whose procedures are due.
+const wakeEvery = 30 * time.Second
+
+// openWaker has the tenants opened whose procedures are due while nobody uses them.
+func (s *Server) openWaker(context.Context) error {
+	if !s.options.Config.RPC.Enabled {
+		return nil
+	}
+	_, err := s.system.Spawn(execution.WakerProps("procedures that are due", execution.WakerOptions{
+		Every: wakeEvery,
+		Due:   func(ctx context.Context) ([]string, error) { return store.Due(ctx, s.control, 2*wakeEvery) },
+		Open: func(ctx context.Context, id string) error {
+			_, err := s.tenants.directory.Open(ctx, id)
+			if fault.CodeOf(err) == fault.TenantNotFound {
+				return nil // deleted, and what it has left is not
+			}
+			return err
 		},
 	}))
 	return err

@@ -86,6 +86,7 @@ func (s *Server) compose(ctx context.Context) error {
 		s.openRedis,
 		s.openCluster,
 		s.openTenants,
+		s.openWaker,
 		s.openBells,
 		s.openSockets,
 		s.joinCluster,

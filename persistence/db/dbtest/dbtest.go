@@ -102,13 +102,16 @@ func Create(t testing.TB) string {
 	}
 }
 
+// nothing is PostgreSQL's own template, in which nothing was prepared.
+const nothing = "template0"
+
 // Empty makes a database in which nothing was prepared, and gives its superuser's
 // URL. It is removed when the test ends.
 func Empty(t testing.TB) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	address, err := clone(ctx, t, "template0")
+	address, err := clone(ctx, t, nothing)
 	if err != nil {
 		t.Fatalf("create the test database: %v", err)
 	}
@@ -126,9 +129,11 @@ func clone(ctx context.Context, t testing.TB, template string) (string, error) {
 	if err := execute(ctx, server, `CREATE DATABASE `+name+` TEMPLATE `+template); err != nil {
 		return "", err
 	}
-	// Grants on a database are not cloned.
-	if err := execute(ctx, server, `GRANT CREATE ON DATABASE `+name+` TO fluxbase_owner`); err != nil {
-		return "", err
+	if template != nothing { // which has no roles yet, perhaps
+		// Grants on a database are not cloned.
+		if err := execute(ctx, server, `GRANT CREATE ON DATABASE `+name+` TO fluxbase_owner`); err != nil {
+			return "", err
+		}
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"fluxbase/persistence/db/dbtest"
 	"fluxbase/persistence/query"
@@ -72,6 +73,9 @@ func TestPrepare(t *testing.T) {
 			}
 			rows, err := conn.Query(context.Background(), sql, args...)
 			if err == nil {
+				if i == 0 {
+					expectColumns(t, name, plan, rows.FieldDescriptions())
+				}
 				rows.Close()
 				err = rows.Err()
 			}
@@ -80,32 +84,49 @@ func TestPrepare(t *testing.T) {
 			}
 		}
 	}
-	for i, where := range conditions {
-		name := fmt.Sprintf("condition %d", i)
-		for count := query.CountNone; count <= query.CountEstimated; count++ {
-			plan, err := Select(fixture(), &query.Select{From: posts, Where: where, Order: order, Fields: fields, Page: query.Page{Limit: 3, Offset: 1}, Count: count, Truncate: 2}, Options{})
-			check(name+" select", plan, err)
+	for _, o := range []Options{{}, {Columns: true}, {Columns: true, Form: Records}, {Form: StrippedJSON}} {
+		for i, where := range conditions {
+			name := fmt.Sprintf("condition %d", i)
+			for count := query.CountNone; count <= query.CountEstimated; count++ {
+				plan, err := Select(fixture(), &query.Select{From: posts, Where: where, Order: order, Fields: fields, Page: query.Page{Limit: 3, Offset: 1}, Count: count, Truncate: 2}, o)
+				check(name+" select", plan, err)
+			}
+			plan, err := Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x","tags":["a"],"home":{"zip":1}}`), Where: where, Order: order, Page: query.Page{Limit: 1}, Returning: returning}, o)
+			check(name+" update", plan, err)
+			plan, err = Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x"}`), Where: where, Page: all, Returning: returning}, o)
+			check(name+" update", plan, err)
+			plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Order: order, Page: all, Returning: returning}, o)
+			check(name+" delete", plan, err)
+			plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Page: query.Page{Limit: 2}}, o)
+			check(name+" delete", plan, err)
 		}
-		plan, err := Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x","tags":["a"],"home":{"zip":1}}`), Where: where, Order: order, Page: query.Page{Limit: 1}, Returning: returning}, Options{})
-		check(name+" update", plan, err)
-		plan, err = Update(fixture(), &query.Update{Relation: posts, Body: object(`{"title":"x"}`), Where: where, Page: all, Returning: returning}, Options{})
-		check(name+" update", plan, err)
-		plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Order: order, Page: all, Returning: returning}, Options{})
-		check(name+" delete", plan, err)
-		plan, err = Delete(fixture(), &query.Delete{From: posts, Where: where, Page: query.Page{Limit: 2}}, Options{})
-		check(name+" delete", plan, err)
+		for i, q := range []query.Insert{
+			{Body: object(`{}`)}, {Body: object(`[{},{}]`), Returning: returning},
+			{Body: object(`{"title":"a","raw":{"x":1},"span":"[1,2)","state":"sad","home":{"street":"s","zip":1}}`), Returning: returning},
+			{Body: object(`[{"title":"a"},{"views":3,"score":1.50}]`), Returning: returning},
+			{Body: object(`[{"title":"a"},{"score":3}]`), Missing: query.MissingNull, Returning: query.Returning{Rows: true}},
+			{Body: object(`[{"id":1,"title":"a"},{"id":2,"title":"b"}]`), Conflict: query.ConflictMerge, Returning: returning},
+			{Body: object(`[{"id":1,"title":"a"},{"title":"b"}]`), Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true}},
+			{Body: object(`{"id":1}`), Conflict: query.ConflictIgnore},
+		} {
+			q.Into = posts
+			plan, err := Insert(fixture(), &q, o)
+			check(fmt.Sprintf("insert %d", i), plan, err)
+		}
 	}
-	for i, q := range []query.Insert{
-		{Body: object(`{}`)}, {Body: object(`[{},{}]`), Returning: returning},
-		{Body: object(`{"title":"a","raw":{"x":1},"span":"[1,2)","state":"sad","home":{"street":"s","zip":1}}`), Returning: returning},
-		{Body: object(`[{"title":"a"},{"views":3,"score":1.50}]`), Returning: returning},
-		{Body: object(`[{"title":"a"},{"score":3}]`), Missing: query.MissingNull, Returning: query.Returning{Rows: true}},
-		{Body: object(`[{"id":1,"title":"a"},{"id":2,"title":"b"}]`), Conflict: query.ConflictMerge, Returning: returning},
-		{Body: object(`[{"id":1,"title":"a"},{"title":"b"}]`), Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true}},
-		{Body: object(`{"id":1}`), Conflict: query.ConflictIgnore},
-	} {
-		q.Into = posts
-		plan, err := Insert(fixture(), &q, Options{})
-		check(fmt.Sprintf("insert %d", i), plan, err)
+}
+
+// expectColumns checks that a statement returns the columns that its plan says.
+func expectColumns(t *testing.T, name string, plan *Plan, fields []pgconn.FieldDescription) {
+	t.Helper()
+	columns := plan.columns()
+	for i := range max(len(columns), len(fields)) {
+		if columns == nil {
+			return
+		}
+		if len(columns) != len(fields) || fields[i].Name != columns[i].Name || columns[i].Type != 0 && fields[i].DataTypeOID != columns[i].Type {
+			t.Errorf("%s returns %+v, want %+v\n%s", name, fields, columns, plan.SQL)
+			return
+		}
 	}
 }

@@ -118,6 +118,7 @@ func (p *plant) condition(depth int) query.Condition {
 }
 
 func (p *plant) compile(r relations) (*Plan, error) {
+	o := Options{Columns: p.draw(2) == 0, Form: Form(p.draw(int(Records) + 1))}
 	where := p.condition(3)
 	fields := query.Projection{
 		&query.Field{Path: query.Column(p.columns[0]), Alias: "a" + p.value()},
@@ -143,18 +144,18 @@ func (p *plant) compile(r relations) (*Plan, error) {
 	case 3:
 		return Select(r, &query.Select{From: p.relation, Where: where, Page: query.Page{Limit: 3}, Count: query.Count(p.draw(4)), Fields: append(fields, child(false),
 			&query.Aggregate{Function: "max", Of: &query.Field{Path: query.Column(p.columns[1])}, Alias: "h" + p.value(), Cast: "text"}),
-			Order: []query.Order{{Path: query.Column(fields[0].(*query.Field).Alias)}}}, Options{})
+			Order: []query.Order{{Path: query.Column(fields[0].(*query.Field).Alias)}}}, o)
 	}
 	order := []query.Order{{Path: query.Column(p.columns[p.draw(6)]), Desc: p.draw(2) == 0}}
 	page := query.Page{Limit: 3, Offset: 1}
 	switch p.draw(3) {
 	case 0:
-		return Select(r, &query.Select{From: p.relation, Fields: fields, Where: where, Order: order, Page: page, Count: query.Count(p.draw(4))}, Options{})
+		return Select(r, &query.Select{From: p.relation, Fields: fields, Where: where, Order: order, Page: page, Count: query.Count(p.draw(4))}, o)
 	case 1:
-		return Delete(r, &query.Delete{From: p.relation, Where: where, Order: order, Page: page, Returning: query.Returning{Rows: true, Fields: fields}}, Options{})
+		return Delete(r, &query.Delete{From: p.relation, Where: where, Order: order, Page: page, Returning: query.Returning{Rows: true, Fields: fields}}, o)
 	}
 	return Insert(r, &query.Insert{Into: p.relation, Body: query.Body{JSON: []byte(p.value()), Rows: 1, Keys: p.columns[:6], Uniform: p.draw(2) == 0},
-		Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true, Fields: fields}}, Options{})
+		Conflict: query.ConflictMerge, Missing: query.MissingDefaultMerge, Returning: query.Returning{Rows: true, Fields: fields}}, o)
 }
 
 // TestShape checks that neither names nor values change a statement's shape: the

@@ -8,18 +8,19 @@ import (
 	"fluxbase/actors/graphql/operation"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/fault"
+	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
 )
 
 // mutate does the fields of a mutation in their order, one statement each, in one
 // transaction: when one fails, none has happened.
 func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.Operation) (*Response, error) {
-	writes, err := op.Writes()
+	writes, err := op.Writes(func(asked query.Page) query.Page { return w.options.Limits.Page(asked, m.Caller) })
 	if err != nil {
 		return nil, err
 	}
 	a := newAnswer(op.Fields)
-	results := make([]sql.Result, len(writes))
+	results, called := make([]sql.Result, len(writes)), make([][][]byte, len(writes))
 	var statements []db.Statement
 	var places []int
 	for i := range writes {
@@ -37,7 +38,11 @@ func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.
 		if err != nil {
 			return nil, operation.Refusal{operation.At(err, op.Fields[i])}
 		}
-		for _, s := range plan.Statements(&results[i], writes[i].Single) {
+		run := plan.Values(&called[i])
+		if writes[i].Call == nil {
+			run = plan.Statements(&results[i], writes[i].Single)
+		}
+		for _, s := range run {
 			statements, places = append(statements, s), append(places, i)
 		}
 	}
@@ -61,6 +66,8 @@ func (w *Worker) mutate(ctx context.Context, m *Execute, r *role, op *operation.
 	for i := range writes {
 		switch {
 		case writes[i].Static != nil:
+		case writes[i].Call != nil:
+			a.values[i] = called[i][0]
 		case writes[i].Counted:
 			a.values[i] = strconv.AppendInt(nil, results[i].Affected, 10)
 		default:
@@ -85,6 +92,11 @@ func (w *Worker) compile(m *Execute, r *role, write *operation.Write) (*sql.Plan
 			return nil, err
 		}
 		return sql.Insert(r.relations, write.Insert, o)
+	case write.Call != nil:
+		if err := limits.Size(write.Call.Size()); err != nil {
+			return nil, err
+		}
+		return sql.Read(r.relations, []query.Root{*write.Call}, o)
 	case write.Update != nil:
 		if err := limits.Size(write.Update.Size()); err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"fluxbase/actors/graphql/operation"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/db"
 )
@@ -324,7 +325,7 @@ func TestRandomQueries(t *testing.T) {
 	}
 	t.Logf("FLUXBASE_TEST_SEED=%d", seed)
 	a := author{rand.New(rand.NewPCG(seed, 0))}
-	b := setup(t, forumDDL+forumPolicies)
+	b := setup(t, forumDDL+forumPolicies, func(o *Options) { o.Rules.Limits = operation.Limits{} })
 	owner := func() string { return pick(a, []string{"NULL", "'" + ann + "'", "'" + bob + "'"}) }
 	number := func(most int) string {
 		if a.IntN(4) == 0 {

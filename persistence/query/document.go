@@ -3,6 +3,12 @@ package query
 // Root is one of several results that are read by one statement.
 type Root struct {
 	Select
+	// Call, when not nil, is a function whose rows are read in place of a relation's:
+	// its name and its arguments count. Of one that gives values and not rows only the
+	// page counts beside it.
+	Call *Call
+	// Cast is the type that the values of a function are converted to; empty for none.
+	Cast string
 	// Shape is what the rows become.
 	Shape Shape
 }

@@ -114,7 +114,7 @@ func (m *meter) level(fields []*Selection, depth int) (int, error) {
 			return 0, err
 		}
 		cost = min(cost+weight*(1+inner), dearest)
-		if f.Field != nil && f.Field.Kind >= schema.InsertRoot {
+		if f.Field != nil && f.Object == "Mutation" {
 			cost += mutationCost
 		}
 	}
@@ -127,7 +127,7 @@ func (m *meter) weight(f *Selection) (int, error) {
 		return 1, nil
 	}
 	switch f.Field.Kind {
-	case schema.ListRoot, schema.RelatedField:
+	case schema.ListRoot, schema.RelatedField, schema.CallRoot:
 	case schema.InsertManyRoot, schema.UpdateManyRoot:
 		return listWeight, nil
 	default: // aggregates are one object

@@ -51,6 +51,9 @@ func At(err error, f *Selection) *Error {
 
 // root is what a field of Query reads.
 func (o *Operation) root(f *Selection, page func(query.Page) query.Page) (*query.Root, error) {
+	if f.Field.Kind == schema.CallRoot {
+		return o.call(f, page)
+	}
 	t := f.Field.Table
 	root := &query.Root{Select: query.Select{
 		From: query.Relation{Schema: t.Relation.Schema, Name: t.Relation.Name}, Page: query.Page{Limit: query.NoLimit},
@@ -88,6 +91,13 @@ func (o *Operation) list(f *Selection, t *schema.Table) (where query.Condition, 
 	if order, err = o.order(f, t); err != nil {
 		return nil, nil, page, err
 	}
+	page, err = o.page(f)
+	return where, order, page, err
+}
+
+// page reads which part of many is wanted.
+func (o *Operation) page(f *Selection) (query.Page, error) {
+	page := query.Page{Limit: query.NoLimit}
 	for name, into := range map[string]*int64{"limit": &page.Limit, "offset": &page.Offset} {
 		arg := f.Node.Arguments.ForName(name)
 		if arg == nil {
@@ -95,13 +105,13 @@ func (o *Operation) list(f *Selection, t *schema.Table) (where query.Condition, 
 		}
 		n, absent, err := o.whole(arg, name)
 		if err != nil {
-			return nil, nil, page, err
+			return page, err
 		}
 		if !absent {
 			*into = n
 		}
 	}
-	return where, order, page, nil
+	return page, nil
 }
 
 // projection is what is selected from rows of a table.

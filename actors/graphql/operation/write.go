@@ -10,28 +10,36 @@ import (
 	"fluxbase/persistence/query"
 )
 
-// Write is what a field of a mutation does. One of Insert, Update and Delete is set,
-// unless Static is its JSON.
+// Write is what a field of a mutation does. One of Insert, Update, Delete and Call is
+// set, unless Static is its JSON.
 type Write struct {
 	Field  *Selection
 	Insert *query.Insert
 	Update *query.Update
 	Delete *query.Delete
+	Call   *query.Root
 	Static []byte
 	// Single tells that the answer is one row or null, Counted that it is a number;
 	// otherwise it is a list.
 	Single, Counted bool
 }
 
-// Writes turns the fields of a mutation into what they do, in their order.
-func (o *Operation) Writes() ([]Write, error) {
+// Writes turns the fields of a mutation into what they do, in their order. page gives
+// the window that rows of a function get for the one that was asked for.
+func (o *Operation) Writes(page func(query.Page) query.Page) ([]Write, error) {
 	out := make([]Write, len(o.Fields))
 	for i, f := range o.Fields {
 		if f.Field == nil {
 			out[i] = Write{Field: f, Static: quoted(f.Object)}
 			continue
 		}
-		w, err := o.write(f)
+		var w Write
+		var err error
+		if f.Field.Kind == schema.CallRoot {
+			w.Call, err = o.call(f, page)
+		} else {
+			w, err = o.write(f)
+		}
 		if err != nil {
 			return nil, Refusal{At(err, f)}
 		}

@@ -22,7 +22,11 @@ type Field struct {
 	Function string
 	// Many tells that there may be several related rows.
 	Many bool
+	// Routine is the function of a CallRoot. It gives values of Leaf, or rows.
+	Routine *catalog.Routine
 
+	parameters  []parameter
+	result      string // the type of a function's rows that are no table's
 	description string
 	nullable    bool
 	// writable tells whether the role may write the column.
@@ -53,6 +57,8 @@ const (
 	SingleRoot
 	AggregateRoot
 	HealthRoot
+	// CallRoot calls a function; Mutation has some, too.
+	CallRoot
 	// Those of Mutation.
 	InsertRoot
 	InsertManyRoot
@@ -166,7 +172,13 @@ func (b *builder) listArguments(t *Table) []*ast.ArgumentDefinition {
 	if t.order != "" {
 		list[1] = argument("orderBy", ast.ListType(ast.NonNullNamedType(t.order, nil), nil), "What the rows are ordered by, the first one first.")
 	}
-	return append(list,
+	return append(list, b.pageArguments()...)
+}
+
+// pageArguments are those of anything that there may be many of.
+func (b *builder) pageArguments() []*ast.ArgumentDefinition {
+	return []*ast.ArgumentDefinition{
 		argument("limit", ast.NamedType("Int", nil), "How many rows there are at most. The server has a limit of its own."),
-		argument("offset", ast.NamedType("Int", nil), "How many rows are passed over."))
+		argument("offset", ast.NamedType("Int", nil), "How many rows are passed over."),
+	}
 }

@@ -71,7 +71,7 @@ func (b *builder) roots() {
 				ast.NamedType(t.Type, nil), t.keyArguments()...)
 		}
 	}
-	b.add(query)
+	queries := taken
 
 	mutation := &ast.Definition{Kind: ast.Object, Name: "Mutation"}
 	taken = names{}
@@ -87,6 +87,8 @@ func (b *builder) roots() {
 			return taken.take(verb + one)
 		})
 	}
+	b.functions(query, mutation, queries, taken)
+	b.add(query)
 	if len(mutation.Fields) > 0 {
 		b.add(mutation)
 	}

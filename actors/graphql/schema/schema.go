@@ -151,13 +151,7 @@ func (b *builder) nameTables() {
 		})
 	})
 	slices.SortStableFunc(relations, func(a, c *catalog.Relation) int {
-		foreign := func(r *catalog.Relation) int {
-			if r.Schema == b.snapshot.DefaultSchema() {
-				return 0
-			}
-			return 1
-		}
-		return cmp.Compare(foreign(a), foreign(c))
+		return cmp.Compare(b.foreign(a.Schema), b.foreign(c.Schema))
 	})
 	for _, r := range relations {
 		t := &Table{Relation: r, Type: b.typeName(b.qualified(r))}

@@ -130,6 +130,19 @@ GRANT ALL ON shelf TO service_role;
 GRANT SELECT ON shelf TO authenticated;
 CREATE FUNCTION summary(books) RETURNS text LANGUAGE sql STABLE AS $$ SELECT $1.title || ' (' || coalesce($1.pages, 0) || ')' $$;
 CREATE FUNCTION bestsellers(authors) RETURNS SETOF books LANGUAGE sql STABLE AS $$ SELECT * FROM books WHERE author_id = $1.id AND sold > 1000 $$;
+CREATE FUNCTION search_books(term text, most int4 DEFAULT 10) RETURNS SETOF books LANGUAGE sql STABLE AS $$ SELECT * FROM books WHERE title ILIKE '%' || term || '%' AND id <= most $$;
+COMMENT ON FUNCTION search_books IS 'Books by a part of the title.';
+CREATE FUNCTION best_author() RETURNS authors LANGUAGE sql STABLE AS $$ SELECT * FROM authors WHERE id = 1 $$;
+CREATE FUNCTION add(a int8, b int8) RETURNS int8 LANGUAGE sql IMMUTABLE AS 'SELECT $1 + $2';
+CREATE FUNCTION countdown("from" int4) RETURNS SETOF int8 LANGUAGE sql IMMUTABLE AS 'SELECT generate_series($1, 1, -1)::int8';
+CREATE FUNCTION tally() RETURNS TABLE (label text, books_n int8) LANGUAGE sql STABLE AS
+  'SELECT g.label, count(b) FROM genres g LEFT JOIN book_genres b ON b.genre_id = g.id WHERE g.id < 4 GROUP BY g.id ORDER BY g.id';
+CREATE FUNCTION rename_author("authorId" int4, name text DEFAULT NULL) RETURNS authors LANGUAGE sql AS
+  $$ UPDATE authors SET name = coalesce($2, name || '!') WHERE id = $1 RETURNING * $$;
+CREATE FUNCTION twofold(a int4) RETURNS int4 LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE FUNCTION twofold(a text) RETURNS int4 LANGUAGE sql IMMUTABLE AS 'SELECT 2';
+CREATE FUNCTION closed() RETURNS int4 LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+REVOKE ALL ON FUNCTION closed FROM public, anon, authenticated;
 REVOKE ALL ON sealed, hidden FROM anon, authenticated;
 REVOKE ALL ON authors, books, reviews, genres, book_genres FROM anon;
 GRANT SELECT (id, open), UPDATE (open) ON sealed TO authenticated;

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"fluxbase/persistence/catalog"
 	"fluxbase/persistence/db"
 	"fluxbase/persistence/query"
 )
@@ -21,12 +22,7 @@ func Read(relations Relations, roots []query.Root, o Options) (*Plan, error) {
 		if i > 0 {
 			w.WriteString(", ")
 		}
-		rel, err := relationOf(relations, roots[i].From)
-		if err != nil {
-			return nil, err
-		}
-		c := &compiler{statement: s, relation: rel, name: rel.Name, names: []string{rel.Name}, whole: roots[i].Shape == query.ShapeWhole}
-		if err := c.root(&w, &roots[i]); err != nil {
+		if err := s.root(&w, &roots[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -34,7 +30,73 @@ func Read(relations Relations, roots []query.Root, o Options) (*Plan, error) {
 }
 
 // root writes one result as a value.
-func (c *compiler) root(w *strings.Builder, r *query.Root) error {
+func (s *statement) root(w *strings.Builder, r *query.Root) error {
+	if r.Call != nil {
+		return s.called(w, r)
+	}
+	rel, err := relationOf(s.relations, r.From)
+	if err != nil {
+		return err
+	}
+	return s.scope(rel, r).elements(w, r)
+}
+
+// scope is where the rows of a result are compiled.
+func (s *statement) scope(rel *Relation, r *query.Root) *compiler {
+	return &compiler{statement: s, relation: rel, name: rel.Name, names: []string{rel.Name}, whole: r.Shape == query.ShapeWhole}
+}
+
+// called writes what a function gives as a value.
+func (s *statement) called(w *strings.Builder, r *query.Root) error {
+	known, ok := s.relations.(interface {
+		Routines(schema, name string) []*catalog.Routine
+	})
+	if !ok {
+		return invalid("functions cannot be called here")
+	}
+	routine, _, err := Choose(known.Routines(r.Call.Function.Schema, r.Call.Function.Name), r.Call)
+	if err != nil {
+		return err
+	}
+	c := s.scope(result(s.relations, routine), r)
+	var from strings.Builder
+	if err := c.arguments(&from, routine, false, r.Call); err != nil {
+		return err
+	}
+	if routine.Columns != nil {
+		from.WriteString(" AS ")
+		quote(&from, c.name)
+		c.call, c.present = from.String(), !routine.Set
+		return c.elements(w, r)
+	}
+	value := `SELECT to_json(result."value"`
+	if r.Cast != "" {
+		t, err := castType(r.Cast)
+		if err != nil {
+			return err
+		}
+		var cast strings.Builder
+		t.write(&cast)
+		value += "::" + cast.String()
+	}
+	page, ends := r.Page, ")"
+	if r.Shape == query.ShapeList {
+		w.WriteString("array_to_json(ARRAY(")
+		ends = "))"
+	} else {
+		w.WriteByte('(')
+		page = query.Page{Limit: 1}
+	}
+	w.WriteString(value + ") FROM " + from.String() + ` AS result("value")`)
+	if err := c.page(w, page); err != nil {
+		return err
+	}
+	w.WriteString(ends)
+	return nil
+}
+
+// elements writes rows as a value.
+func (c *compiler) elements(w *strings.Builder, r *query.Root) error {
 	if err := c.resolve(r.Fields); err != nil {
 		return err
 	}
@@ -58,6 +120,12 @@ func (c *compiler) root(w *strings.Builder, r *query.Root) error {
 	w.WriteString(p.joins.String())
 	if err := c.where(w, where); err != nil {
 		return err
+	}
+	if c.present {
+		// A function that gives no row gives one of nothing but nulls.
+		w.WriteString(" WHERE NOT (")
+		c.row(w)
+		w.WriteString(" IS NULL)")
 	}
 	p.group(w)
 	if err := c.order(w, order, p); err != nil {

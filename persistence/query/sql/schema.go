@@ -54,6 +54,11 @@ func (s *snapshot) Relation(schema, name string) (*Relation, bool) {
 	return relation, true
 }
 
+// Routines finds the functions of a name.
+func (s *snapshot) Routines(schema, name string) []*catalog.Routine {
+	return s.from.Routines(schema, name)
+}
+
 func relationFrom(from *catalog.Relation) *Relation {
 	r := &Relation{
 		Schema: from.Schema, Name: from.Name, View: from.Kind == catalog.View || from.Kind == catalog.MaterializedView,

@@ -97,6 +97,9 @@ type compiler struct {
 	// whole tells that all rows become one, whether or not the projection has
 	// aggregates.
 	whole bool
+	// present leaves out a row of which everything is null; nothing else is asked of
+	// the rows then.
+	present bool
 }
 
 // newCompiler starts a statement over a relation.

@@ -34,7 +34,7 @@ func (w *Worker) search(ctx context.Context, m *Search) (*Found, error) {
 		return nil, err
 	}
 	var found sql.Found
-	if err := w.read(ctx, m.Caller, plan.Statements(&found)); err != nil {
+	if err := w.read(ctx, m.Caller, w.around(nil, plan.Statements(&found), nil)); err != nil {
 		return nil, err
 	}
 	return &Found{JSON: found.JSON, Distances: found.Distances}, nil

@@ -44,15 +44,6 @@ func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
 	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: NewJudge(d, l.MaxCost)}
 }
 
-// Guard makes the worker call a function of the database without arguments before
-// the statements of each message, in their transaction and as the caller: what it
-// raises refuses the message. It must be set before the worker is used.
-func (w *Worker) Guard(function query.Relation) *Worker {
-	guard := sql.Perform(function)
-	w.guard = &guard
-	return w
-}
-
 // Handle answers any message of this package. It blocks on SQL. A name that is not
 // known is looked for once more when the schema has changed since it was read:
 // what an administrator has just made is there for the next request.

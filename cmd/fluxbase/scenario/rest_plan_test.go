@@ -68,6 +68,14 @@ func TestRestPlans(t *testing.T) {
 	n.runRests(t, restSeed, restPlanCases)
 	n.runAll(t, restSeed, guardedCases)
 
+	refused := n.Do("POST", "/api/v1/graphql", n.bob.AccessToken, `{"query":"{ kinds { id } }"}`)
+	if !strings.Contains(string(refused.Body), "INSUFFICIENT_PERMISSIONS") || strings.Contains(string(refused.Body), `"id":1`) {
+		t.Errorf("the guard does not stand before GraphQL: %d %s", refused.Status, refused.Body)
+	}
+	if let := n.Do("POST", "/api/v1/graphql", n.ann.AccessToken, `{"query":"{ kinds(orderBy:[{id:ASC}]) { id } }"}`); !strings.Contains(string(let.Body), `"id":1`) {
+		t.Errorf("the guard lets nobody through to GraphQL: %d %s", let.Status, let.Body)
+	}
+
 	got := n.Do("GET", "/rest/v1/kinds?id=gt.1&select=label", n.ServiceKey, nil, "Accept", "application/vnd.pgrst.plan+json; options=buffers")
 	var plans []struct {
 		Plan map[string]any

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fluxbase/actors/data"
 	actor "fluxbase/actors/graphql"
 	"fluxbase/actors/graphql/operation"
 	"fluxbase/actors/kernel"
@@ -16,8 +17,12 @@ func (s *Server) openGraphQL(p *tenantParts, spawn kernel.Spawner) error {
 	if !c.GraphQL.Enabled {
 		return nil
 	}
+	var database data.Database = p.database
+	if guard, ok := preRequest(c.API); ok {
+		database = data.Guarded(database, guard)
+	}
 	worker := actor.NewWorker(actor.Options{
-		Database: p.database, Catalog: p.route.Catalog, Limits: dataLimits(c.API), Rules: graphQLRules(c.GraphQL),
+		Database: database, Catalog: p.route.Catalog, Limits: dataLimits(c.API), Rules: graphQLRules(c.GraphQL),
 	})
 	var err error
 	p.route.GraphQL, err = spawn.SpawnPool(kernel.PoolProps{

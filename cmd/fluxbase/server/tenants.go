@@ -78,6 +78,12 @@ func dataLimits(c config.API) data.Limits {
 	}
 }
 
+// preRequest is the function that looks at each request first, if there is one.
+func preRequest(c config.API) (query.Relation, bool) {
+	schema, function, ok := strings.Cut(c.PreRequest, ".")
+	return query.Relation{Schema: schema, Name: function}, ok
+}
+
 // catalogPoll is how often the schema is looked at where the server may not
 // announce changes.
 const catalogPoll = 2 * time.Second
@@ -113,8 +119,8 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		stop()
 	}
 	rows := data.NewWorker(database, schema, dataLimits(c.API))
-	if owner, function, ok := strings.Cut(c.API.PreRequest, "."); ok {
-		rows.Guard(query.Relation{Schema: owner, Name: function})
+	if guard, ok := preRequest(c.API); ok {
+		rows.Guard(guard)
 	}
 	if p.route.Data, err = spawn.SpawnPool(kernel.PoolProps{
 		Name: "data", Workers: c.Tables.Workers, Queue: c.Tables.Queue,

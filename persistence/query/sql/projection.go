@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"fluxbase/persistence/fault"
@@ -300,7 +301,7 @@ func castType(name string) (Type, error) {
 	element, array := strings.CutSuffix(strings.ToLower(strings.Join(strings.Fields(name), " ")), "[]")
 	element = strings.TrimSpace(element)
 	known, ok := castNames[element]
-	if element == "" || len(element) > maxName {
+	if element == "" || len(element) > maxName || strings.ContainsFunc(element, noTypeName) {
 		return Type{}, invalid("%q is no type to convert to", name)
 	}
 	t := Type{Schema: "pg_catalog", Name: known}
@@ -314,6 +315,11 @@ func castType(name string) (Type, error) {
 		t.Kind = KindText
 	}
 	return t, nil
+}
+
+// noTypeName tells a character that no name of a type is written with.
+func noTypeName(r rune) bool {
+	return r != '_' && r != ' ' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 // order writes the ORDER BY clause, if there are terms. p is the projection of the

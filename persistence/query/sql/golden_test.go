@@ -196,7 +196,7 @@ func TestSelectRefuses(t *testing.T) {
 		{"relation", query.Select{From: query.Relation{Name: "nope"}, Page: all}, fault.TableNotFound},
 		{"column", query.Select{From: posts, Page: all, Fields: field("nope", "", "")}, fault.UnknownColumn},
 		{"order", query.Select{From: posts, Page: all, Order: []query.Order{{Path: query.Column("nope")}}}, fault.UnknownColumn},
-		{"cast", query.Select{From: posts, Page: all, Fields: field("id", "", "text); DROP")}, fault.InvalidQuery},
+		{"cast", query.Select{From: posts, Page: all, Fields: field("id", "", strings.Repeat("x", 64))}, fault.InvalidQuery},
 		{"twice", query.Select{From: posts, Page: all, Fields: append(field("id", "", ""), field("title", "id", "")...)}, fault.InvalidQuery},
 		{"long label", query.Select{From: posts, Page: all, Fields: field("id", strings.Repeat("x", 64), "")}, fault.InvalidQuery},
 		{"zero label", query.Select{From: posts, Page: all, Fields: field("id", "a\x00", "")}, fault.InvalidQuery},

@@ -9,14 +9,14 @@ import (
 )
 
 // ListPublic asks for the procedures that everybody may know of: those that are
-// public and enabled. The answer is a []*store.Procedure.
+// public and enabled. The answer is a []*store.Procedure, without texts and statements.
 type ListPublic struct {
 	// Namespace is empty, or the default one, for all.
 	Namespace string
 }
 
 // List asks for the procedures of a namespace, or of all for "". The answer is a
-// []*store.Procedure.
+// []*store.Procedure, without texts and statements.
 type List struct{ Namespace string }
 
 // ListNamespaces asks for the names of the namespaces that hold procedures:

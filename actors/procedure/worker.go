@@ -36,7 +36,7 @@ func (w *Worker) Handle(ctx context.Context, msg any) (any, error) {
 	case ListPublic:
 		return w.public(ctx, m.Namespace)
 	case List:
-		return w.Store.All(ctx, m.Namespace)
+		return w.Store.Summaries(ctx, m.Namespace, false)
 	case ListNamespaces:
 		return w.Store.Namespaces(ctx)
 	case Get:
@@ -67,8 +67,7 @@ func (w *Worker) public(ctx context.Context, namespace string) ([]*store.Procedu
 	if namespace == store.DefaultNamespace {
 		namespace = ""
 	}
-	all, err := w.Store.All(ctx, namespace)
-	return slices.DeleteFunc(all, func(p *store.Procedure) bool { return !p.Public || !p.Enabled }), err
+	return w.Store.Summaries(ctx, namespace, true)
 }
 
 func (w *Worker) options(c caller.Caller, deleteMissing, dryRun bool) store.SyncOptions {

@@ -420,3 +420,18 @@ func TestPasswordsAreRepaired(t *testing.T) {
 	bootstrap(t, server.URL())
 	connect(t, server.URL(), db.UserLogin, dbtest.Key.Password(db.UserLogin))
 }
+
+// A migration whose number was left out when later ones were applied is applied when it
+// comes.
+func TestMigrationsMayLandInAnotherOrder(t *testing.T) {
+	d := dbtest.New(t)
+	d.Exec(`DROP FUNCTION app.roll_back(), app.check_affected(bigint, bigint, bigint);
+		DELETE FROM fluxbase.tenant_version WHERE version_id = 9`)
+	applied, err := migration.Up(t.Context(), d.DB.OwnerConfig(), migration.Tenant)
+	if err != nil || len(applied) != 1 || applied[0].Version != 9 {
+		t.Fatalf("applied %+v, %v", applied, err)
+	}
+	if again, err := migration.Up(t.Context(), d.DB.OwnerConfig(), migration.Tenant); err != nil || len(again) != 0 {
+		t.Errorf("applied again %+v, %v", again, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,10 +30,16 @@ type Store struct {
 // New gives the store of a tenant, by its database and id.
 func New(d *db.Database, tenant string) *Store { return &Store{db: d, tenant: tenant} }
 
-const columns = `p.id::text, p.namespace, p.name, p.description, p.input_schema, p.output_schema,
-	p.allowed_tables, p.allowed_schemas, p.max_execution_time_seconds, p.require_roles, p.is_public,
-	p.disable_execution_logs, coalesce(p.schedule, ''), p.enabled, p.version, p.source, p.original_code, p.sql_query,
-	p.statement, p.edition, coalesce(p.created_by, ''), p.created_at, p.updated_at, p.revision`
+const (
+	columns = before + `p.original_code, p.sql_query, p.statement, p.edition` + after
+	before  = `p.id::text, p.namespace, p.name, p.description, p.input_schema, p.output_schema,
+		p.allowed_tables, p.allowed_schemas, p.max_execution_time_seconds, p.require_roles, p.is_public,
+		p.disable_execution_logs, coalesce(p.schedule, ''), p.enabled, p.version, p.source, `
+	after = `, coalesce(p.created_by, ''), p.created_at, p.updated_at, p.revision`
+)
+
+// summary are the columns without what is large.
+var summary = before + `'', '', NULL::json, ` + strconv.Itoa(compilerEdition) + after
 
 // read reads the columns. A statement that another edition of the compiler has made
 // is compiled anew; a procedure that this edition refuses cannot be run.
@@ -76,6 +83,10 @@ type querier interface {
 
 // list collects procedures of the tenant, which is the statement's first parameter.
 func (s *Store) list(ctx context.Context, q querier, rest string, args ...any) ([]*Procedure, error) {
+	return s.collect(ctx, q, columns, rest, args...)
+}
+
+func (s *Store) collect(ctx context.Context, q querier, columns, rest string, args ...any) ([]*Procedure, error) {
 	rows, err := q.Query(ctx, `SELECT `+columns+` FROM rpc.procedures p WHERE p.tenant_id = $1::uuid `+rest, append([]any{s.tenant}, args...)...)
 	if err != nil {
 		return nil, db.Fault(err)
@@ -108,6 +119,17 @@ func (s *Store) Find(ctx context.Context, namespace, name string) (*Procedure, e
 // names.
 func (s *Store) All(ctx context.Context, namespace string) ([]*Procedure, error) {
 	return s.query(ctx, `AND ($2 = '' OR p.namespace = $2) ORDER BY p.namespace, p.name`, namespace)
+}
+
+// Summaries is All without code, query and statement; with public only the procedures
+// that are public and enabled.
+func (s *Store) Summaries(ctx context.Context, namespace string, public bool) (found []*Procedure, err error) {
+	err = s.db.Owner(ctx, func(c *pgxpool.Conn) error {
+		found, err = s.collect(ctx, c, summary, `AND ($2 = '' OR p.namespace = $2) AND (NOT $3 OR p.is_public AND p.enabled)
+			ORDER BY p.namespace, p.name`, namespace, public)
+		return err
+	})
+	return found, err
 }
 
 // Scheduled gives the procedures that are enabled and have a schedule.

@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -250,5 +251,37 @@ func refreshed(b *bundle) {
 	b.Helper()
 	if err := b.worker.options.Catalog.Reload(b.Context()); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// TestFloods: documents that would cost much to check are refused before they are
+// checked.
+func TestFloods(t *testing.T) {
+	t.Parallel()
+	b := setup(t, forumDDL, func(o *Options) { o.Rules.MaxComplexity = 1000 })
+	var chain strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&chain, " fragment F%d on Persons { ...F%d ...F%d }", i, i+1, i+1)
+	}
+	for _, c := range []struct {
+		name, query string
+		code        fault.Code
+	}{
+		{"one field many times", "{ persons { " + strings.Repeat("id ", 1001) + "} }", fault.GraphQLLimitExceeded},
+		{"as often as may be", "{ persons(limit: 1) { " + strings.Repeat("id ", 990) + "} }", ""},
+		{"one list many times", "{ " + strings.Repeat("persons { posts { id } } ", 400) + "}", fault.GraphQLLimitExceeded},
+		{"fields that are unknown", "{ persons { " + strings.Repeat("x ", 1001) + "} }", fault.GraphQLLimitExceeded},
+		{"fragments that double", "{ persons { ...F0 } } fragment F30 on Persons { id name }" + chain.String(), fault.GraphQLLimitExceeded},
+		{"fragments that nobody asks for", "{ _health } fragment F30 on Persons { id name }" + chain.String(), fault.GraphQLLimitExceeded},
+		{"a filter in a filter", "{ persons(filter: " + strings.Repeat("{_not: ", 60) + "{id_eq: 1}" + strings.Repeat("}", 60) + ") { id } }", fault.BadUserInput},
+		{"a filter beyond all depth", "{ persons(filter: " + strings.Repeat("{_not: ", 3000) + "{}" + strings.Repeat("}", 3000) + ") { id } }", fault.GraphQLParseFailed},
+		{"fields beyond all depth", strings.Repeat("{ persons ", 150) + "{ id }" + strings.Repeat("}", 150), fault.GraphQLLimitExceeded},
+		{"tokens", "{ " + strings.Repeat("_health ", 20000) + "}", fault.GraphQLParseFailed},
+		{"operations", strings.Repeat("query { _health } ", 1001), fault.GraphQLLimitExceeded},
+	} {
+		r, err := b.ask(&Execute{Caller: b.User(ann), Query: c.query})
+		if err != nil || r.Refused != c.code {
+			t.Errorf("%s: %v, %.200s, want %q", c.name, err, r.Body, c.code)
+		}
 	}
 }

@@ -6,31 +6,43 @@ import (
 	"fluxbase/persistence/fault"
 )
 
-// What a document may have at all, so that reading and checking it costs little. They
-// are far above what the limits let through.
+// What a document may have at all, so that reading and checking it costs little: some
+// rules compare each field with each other of its name. An operation of more fields
+// than its complexity may be would be refused in any case, were it not for those that
+// are there twice.
 const (
-	maxTokens     = 12000
-	maxSelections = 3000
-	maxNesting    = 100
+	maxTokens   = 12000
+	leastFields = 1000
+	mostFields  = 10000
+	maxNesting  = 100
 )
+
+// maxFields is how many fields a document may have, its fragments expanded.
+func (r Rules) maxFields() int {
+	if r.MaxComplexity <= 0 {
+		return mostFields
+	}
+	return min(max(r.MaxComplexity, leastFields), mostFields)
+}
 
 // guard refuses documents whose fields are too many or too deep once their fragments
 // are expanded, and fragments where there may be none. It needs no schema, and counts
 // each fragment once: of fragments that double at each step the number alone would
 // never end.
 func (r Rules) guard(doc *ast.QueryDocument) *Error {
+	most := r.maxFields()
 	g := &guard{doc: doc, fragments: !r.RefuseFragments, known: map[string]size{}}
 	total := 0
 	for _, op := range doc.Operations {
 		s := g.selections(op.SelectionSet)
-		if total += s.fields; total > maxSelections || g.failed == nil && s.depth > maxNesting {
-			return failure(fault.GraphQLLimitExceeded, op.Position, "the document has too many fields: at most %d, nested at most %d deep", maxSelections, maxNesting)
+		if total += s.fields; total > most || g.failed == nil && s.depth > maxNesting {
+			return failure(fault.GraphQLLimitExceeded, op.Position, "the document has too many fields: at most %d, nested at most %d deep", most, maxNesting)
 		}
 	}
 	// Those that no operation uses are checked, too.
 	for _, f := range doc.Fragments {
-		if s := g.fragment(f); s.fields > maxSelections || s.depth > maxNesting {
-			return failure(fault.GraphQLLimitExceeded, f.Position, "the document has too many fields: at most %d, nested at most %d deep", maxSelections, maxNesting)
+		if s := g.fragment(f); s.fields > most || s.depth > maxNesting {
+			return failure(fault.GraphQLLimitExceeded, f.Position, "the document has too many fields: at most %d, nested at most %d deep", most, maxNesting)
 		}
 	}
 	return g.failed
@@ -47,7 +59,7 @@ type guard struct {
 type size struct{ fields, depth int }
 
 func (s size) with(o size) size {
-	return size{min(s.fields+o.fields, maxSelections+1), max(s.depth, o.depth)}
+	return size{min(s.fields+o.fields, mostFields+1), max(s.depth, o.depth)}
 }
 
 func (g *guard) selections(set ast.SelectionSet) size {

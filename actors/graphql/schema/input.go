@@ -47,8 +47,8 @@ func (b *builder) defineConflict(t *Table) {
 	}
 	b.schema.columns[t.column] = known
 	b.add(columns)
-	if !b.types[conflictAction] {
-		b.types[conflictAction] = true
+	if !b.conflicts {
+		b.conflicts = true
 		b.add(&ast.Definition{Kind: ast.Enum, Name: conflictAction, EnumValues: ast.EnumValueList{
 			{Name: "MERGE", Description: "The row that is there takes the columns that were given."},
 			{Name: "IGNORE", Description: "The row that is there stays as it is, and is not in the answer."},

@@ -81,6 +81,7 @@ type builder struct {
 	tables    map[*catalog.Relation]*Table
 	tableList []*Table
 	document  *ast.SchemaDocument
+	conflicts bool // the type of what becomes of a conflict is there
 	// distance is the name of the type of orders by distance; empty until one is made.
 	distance string
 }
@@ -108,7 +109,7 @@ func Build(snapshot *catalog.Snapshot, role string) (*Schema, error) {
 	for _, d := range b.document.Definitions {
 		b.types[d.Name] = true
 	}
-	for _, name := range []string{"Query", "Mutation", "Subscription"} {
+	for _, name := range []string{"Query", "Mutation", "Subscription", conflictAction} {
 		b.types[name] = true
 	}
 	for _, s := range scalars {

@@ -16,12 +16,12 @@ type Limits struct {
 	Sync, Waiting int
 	// Async is how many others run at a time on this node: 4; negative for none.
 	Async int
-	// PerCaller is how many of one caller's run at a time: of those that somebody waits
-	// for on this node, of the others on all nodes together: 4. Schedules together
-	// count as one caller.
+	// PerCaller is how many of one user's run at a time: of those that somebody waits
+	// for on this node, of the others on all nodes together: 4. Of the others, those of
+	// a key, of anonymous callers and of schedules count together like a user's.
 	PerCaller int
 	// Pending is how many calls of one caller may wait or run that nobody waits for:
-	// 100; negative for any number.
+	// 100; negative for any number. It does not hold for service identities.
 	Pending int
 	// Time bounds each execution, whatever its procedure says: 5 minutes.
 	Time time.Duration
@@ -85,13 +85,14 @@ func newCore(l Limits) *core {
 	return &core{limits: l, running: map[kernel.Ref]*place{}, byID: map[string]kernel.Ref{}, lanes: map[string]int{}}
 }
 
-// admit tells whether a call may run now, is to wait, or is refused.
-func (c *core) admit(lane string) (now bool, err error) {
+// admit tells whether a call may run now, is to wait, or is refused. one tells that the
+// lane is one person's, and not that of a key which many use.
+func (c *core) admit(lane string, one bool) (now bool, err error) {
 	c.forsake()
 	switch {
 	case c.draining:
 		return false, kernel.ErrStopped
-	case c.lanes[lane] >= c.limits.PerCaller:
+	case one && c.lanes[lane] >= c.limits.PerCaller:
 		return false, fault.Newf(fault.RateLimitExceeded, "%d calls of yours are running already", c.lanes[lane]).WithRetryAfter(time.Second)
 	case c.sync < c.limits.Sync && len(c.waiting) == 0:
 		return true, nil

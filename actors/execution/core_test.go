@@ -33,7 +33,7 @@ func TestPlaces(t *testing.T) {
 	run := refs(t, 4)
 	admit := func(lane string, now bool, code fault.Code) {
 		t.Helper()
-		got, err := c.admit(lane)
+		got, err := c.admit(lane, lane != "shared")
 		if got != now || fault.CodeOf(err) != code {
 			t.Errorf("%s: %v, %v; want %v, %q", lane, got, err, now, code)
 		}
@@ -43,6 +43,9 @@ func TestPlaces(t *testing.T) {
 	c.begin(run[1], &place{lane: "a"})
 	admit("a", false, fault.RateLimitExceeded)
 	admit("b", false, "")
+	c.lanes["shared"] = 9
+	admit("shared", false, "")
+	delete(c.lanes, "shared")
 	if c.free() != 1 {
 		t.Errorf("%d places for the queue, want 1: they are others", c.free())
 	}

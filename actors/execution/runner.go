@@ -108,7 +108,7 @@ func (r *runner) Receive(c *kernel.Context, msg any) {
 // run begins a call that somebody waits for, or has it wait for a place.
 func (r *runner) run(c *kernel.Context, m *ready) {
 	lane := m.call.Lane()
-	now, err := r.core.admit(lane)
+	now, err := r.core.admit(lane, m.call.Caller.UserID != "")
 	switch {
 	case err != nil:
 		c.Fail(err)

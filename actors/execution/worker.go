@@ -56,7 +56,11 @@ func (w *Worker) submit(ctx context.Context, m *submit) (*submitted, error) {
 	case err != nil:
 		return nil, err
 	case m.Async:
-		id, err := w.o.Store.Enqueue(ctx, call, w.o.Limits.Pending)
+		pending := w.o.Limits.Pending
+		if m.Caller.HasRole(caller.Service, caller.TenantService, caller.InstanceAdmin) {
+			pending = 0
+		}
+		id, err := w.o.Store.Enqueue(ctx, call, pending)
 		return &submitted{outcome: &Outcome{ID: id, Status: store.Pending}}, err
 	}
 	return &submitted{ready: &ready{call: call, procedure: p, arguments: arguments}}, nil

@@ -359,8 +359,8 @@ type RPC struct {
 	SyncAllowedIPRanges  []string      `key:"sync_allowed_ip_ranges"`
 	// MaxConcurrent is how many calls that are waited for run at a time, AsyncWorkers
 	// how many others, of each tenant on each node. MaxConcurrentPerCaller bounds both
-	// for one caller. MaxPendingPerCaller is how many calls of one caller may wait or
-	// run that nobody waits for; 0 for any number.
+	// for one user. MaxPendingPerCaller is how many calls of one caller may wait or
+	// run that nobody waits for; 0 for any number. Service identities have no such bound.
 	MaxConcurrent          int `key:"max_concurrent" default:"8"`
 	AsyncWorkers           int `key:"async_workers" default:"4"`
 	MaxConcurrentPerCaller int `key:"max_concurrent_per_caller" default:"4"`

@@ -20,6 +20,7 @@ const library = `
 	ALTER TABLE tasks ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY own ON tasks USING (owner = auth.uid()) WITH CHECK (owner = auth.uid());
 	CREATE POLICY service ON tasks TO service_role USING (true);
+	CREATE TABLE subtasks (task int REFERENCES tasks DEFERRABLE INITIALLY DEFERRED);
 	CREATE TABLE secrets (v text);
 	REVOKE ALL ON secrets FROM anon, authenticated, tenant_service;
 	INSERT INTO secrets VALUES ('s3cret');
@@ -79,6 +80,7 @@ var calls = map[string]string{
 	"escape":   "-- @fluxbase:public true\nSELECT * FROM escape($role)",
 	"nap":      "SELECT * FROM nap($seconds)",
 	"short":    "-- @fluxbase:max-execution-time 300ms\nSELECT * FROM nap(20)",
+	"orphan":   "INSERT INTO subtasks VALUES (77) RETURNING task",
 	"admins":   "-- @fluxbase:require-role admin\nSELECT 1 AS n",
 	"anyone":   "-- @fluxbase:require-role anon\nSELECT 1 AS n",
 	"shadowed": "SELECT 'procedure' AS by",
@@ -121,6 +123,7 @@ func TestProcedureCalls(t *testing.T) {
 		{"text behind the object", "ann", "default/divide", `{"params":{"by":1}} x`, 400, `{"code":"INVALID_REQUEST_BODY"}`},
 		{"a procedure that fails", "ann", "default/divide", `{"params":{"by":0}}`, 200, `{"status":"failed","code":"INVALID_INPUT"}`},
 		{"a constraint", "ann", "default/add_task", `{"params":{"title":"bad"}}`, 200, `{"status":"failed","code":"CHECK_VIOLATION"}`},
+		{"a constraint that is checked with the commit", "ann", "default/orphan", `{}`, 200, `{"status":"failed","code":"FOREIGN_KEY_VIOLATION"}`},
 		{"a time limit", "ann", "default/short", `{}`, 200, `{"status":"timeout","code":"TIMEOUT"}`},
 		{"no such procedure", "ann", "default/absent", `{}`, 404, `{"error":"Procedure not found","code":"NOT_FOUND"}`},
 		{"no such namespace", "ann", "absent/whoami", `{}`, 404, `{"error":"Procedure not found"}`},

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 )
@@ -86,4 +87,22 @@ func TestSchemaWrittenDown(t *testing.T) {
 	if got := text(t, Enum("a").OrNull()); got != `{"type":"string","nullable":true,"enum":["a",null]}` {
 		t.Errorf("%s", got)
 	}
+}
+
+// FuzzName: names of components have no characters that may not stand in one, and
+// those of different texts are different.
+func FuzzName(f *testing.F) {
+	f.Add("public", "posts", "public", "posts.x")
+	f.Add("a.b", "c", "a", "b.c")
+	f.Add("a-2e", "b", "a.", "b")
+	f.Add("größe", "", "gr", "")
+	f.Fuzz(func(t *testing.T, a, b, c, d string) {
+		first, second := Name(a, b), Name(c, d)
+		if (first == second) != (a == c && b == d) {
+			t.Fatalf("%q.%q and %q.%q are %s and %s", a, b, c, d, first, second)
+		}
+		if strings.Trim(first, ".-_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") != "" {
+			t.Fatalf("%q.%q is %s", a, b, first)
+		}
+	})
 }

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"time"
 
 	"fluxbase/persistence/db"
+	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
 	"fluxbase/persistence/query/sql"
 )
@@ -14,7 +16,18 @@ import (
 // exportBuffer is how many bytes are gathered before they are written.
 const exportBuffer = 32 << 10
 
+// exportRetry is when an export that finds no place may be asked for again.
+const exportRetry = 5 * time.Second
+
 func (w *Worker) export(ctx context.Context, m *Export) (*Exported, error) {
+	// An export lasts as long as its client reads: those that read slowly must not take
+	// all workers.
+	select {
+	case w.exports <- struct{}{}:
+		defer func() { <-w.exports }()
+	default:
+		return nil, fault.New(fault.Overloaded, "Too many exports are under way").WithRetryAfter(exportRetry)
+	}
 	relations, q := w.schema.Current(), *m.Query
 	address, err := w.locateAny(relations, q.From, m.IDs)
 	if err != nil {

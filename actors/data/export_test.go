@@ -3,6 +3,7 @@ package data
 import (
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -51,4 +52,40 @@ func TestExportLimits(t *testing.T) {
 			t.Errorf("%s gets %d rows in %d lines, want %d", c.who, done.Rows, strings.Count(out.String(), "\r\n"), c.want)
 		}
 	}
+}
+
+// Exports whose clients do not read keep no more workers than are theirs.
+func TestSlowExportsLeaveWorkersForOthers(t *testing.T) {
+	b := setup(t, `CREATE VIEW many AS SELECT n AS id, repeat('x', 1000) AS pad FROM generate_series(1, 9000) n`)
+	b.limited(func(l *Limits) { l.MaxExports = 2 })
+	export := func(out io.Writer) *Export {
+		return &Export{Caller: b.Service(), Out: out, Query: selection("many", nil)}
+	}
+	var ended []chan error
+	var clients []*io.PipeReader
+	for range 2 {
+		from, to := io.Pipe()
+		end := make(chan error, 1)
+		go func() { // ends with its pipe
+			_, err := b.worker.Handle(t.Context(), export(to))
+			end <- errors.Join(err, to.Close())
+		}()
+		if _, err := io.ReadFull(from, make([]byte, 1)); err != nil { // it is under way
+			t.Fatal(err)
+		}
+		ended, clients = append(ended, end), append(clients, from)
+	}
+	refused(b, export(io.Discard), fault.Overloaded)
+	must[*Page](b, &List{Caller: b.Service(), Query: selection("many", nil)})
+	for _, client := range clients {
+		if _, err := io.Copy(io.Discard, client); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, end := range ended {
+		if err := <-end; err != nil {
+			t.Error(err)
+		}
+	}
+	must[*Exported](b, export(io.Discard))
 }

@@ -26,6 +26,8 @@ type Limits struct {
 	// do not hold for those who look after the data.
 	MaxAffectedRows int64
 	MaxCost         float64
+	// MaxExports is how many exports may be under way at a time.
+	MaxExports int
 	// MaxAnswerBytes is how large an answer may be that is not streamed.
 	MaxAnswerBytes int64
 }
@@ -34,7 +36,7 @@ type Limits struct {
 var DefaultLimits = Limits{
 	DefaultPageSize: 1000, MaxPageSize: 1000, MaxTotalResults: 10000, MaxBatchSize: 1000,
 	MaxConditions: 1000, MaxListValues: 10000, MaxEmbeds: 50, MaxEmbedDepth: 8,
-	MaxAffectedRows: 10000, MaxAnswerBytes: 64 << 20,
+	MaxAffectedRows: 10000, MaxAnswerBytes: 64 << 20, MaxExports: 6,
 }
 
 // looksAfterData tells a caller to whom bounds against misuse do not apply.

@@ -37,11 +37,13 @@ type Worker struct {
 	whole bool
 	// guard runs before the statements of every message; nil for nothing.
 	guard *db.Statement
+	// exports has a place for each export that may be under way.
+	exports chan struct{}
 }
 
 // NewWorker makes a worker over a tenant's database and its catalogue.
 func NewWorker(d Database, c *catalog.Catalog, l Limits) *Worker {
-	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: NewJudge(d, l.MaxCost)}
+	return &Worker{database: d, catalog: c, schema: sql.NewSchema(c), limits: l, judge: NewJudge(d, l.MaxCost), exports: make(chan struct{}, max(l.MaxExports, 1))}
 }
 
 // Handle answers any message of this package. It blocks on SQL. A name that is not

@@ -290,7 +290,10 @@ type Logging struct {
 // Tables sizes the worker pools of a tenant: how much of its work runs at once
 // and how much may wait before the server says 503.
 type Tables struct {
-	Workers         int `key:"workers" default:"24"`
+	Workers int `key:"workers" default:"24"`
+	// Exports is how many of the workers may be busy with exports: one takes as long as
+	// its client reads.
+	Exports         int `key:"exports" default:"6"`
 	Queue           int `key:"queue" default:"512"`
 	IdentityWorkers int `key:"identity_workers" default:"8"`
 	IdentityQueue   int `key:"identity_queue" default:"128"`

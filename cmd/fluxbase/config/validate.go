@@ -210,6 +210,7 @@ func (v *violations) numbers(c *Config) {
 	}{
 		{"database.max_connections", c.Database.MaxConnections},
 		{"tables.workers", c.Tables.Workers},
+		{"tables.exports", c.Tables.Exports},
 		{"ai.embedding_max_texts", c.AI.EmbeddingMaxTexts},
 		{"ai.embedding_max_text_bytes", int(c.AI.EmbeddingMaxTextBytes)},
 		{"ai.embedding_workers", c.AI.EmbeddingWorkers},

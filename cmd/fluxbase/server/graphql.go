@@ -22,7 +22,7 @@ func (s *Server) openGraphQL(p *tenantParts, spawn kernel.Spawner) error {
 		database = data.Guarded(database, guard)
 	}
 	worker := actor.NewWorker(actor.Options{
-		Database: database, Catalog: p.route.Catalog, Limits: dataLimits(c.API), Rules: graphQLRules(c.GraphQL),
+		Database: database, Catalog: p.route.Catalog, Limits: dataLimits(c), Rules: graphQLRules(c.GraphQL),
 	})
 	var err error
 	p.route.GraphQL, err = spawn.SpawnPool(kernel.PoolProps{

@@ -69,12 +69,14 @@ func (s *Server) openTenants(ctx context.Context) error {
 	return err
 }
 
-func dataLimits(c config.API) data.Limits {
+func dataLimits(config config.Config) data.Limits {
+	c := config.API
 	return data.Limits{
 		DefaultPageSize: int64(c.DefaultPageSize), MaxPageSize: int64(c.MaxPageSize),
 		MaxTotalResults: int64(c.MaxTotalResults), MaxBatchSize: int64(c.MaxBatchSize),
 		MaxConditions: c.MaxConditions, MaxListValues: c.MaxListValues, MaxEmbeds: c.MaxEmbeds, MaxEmbedDepth: c.MaxEmbedDepth,
 		MaxAffectedRows: int64(c.MaxAffectedRows), MaxCost: c.MaxStatementCost, MaxAnswerBytes: int64(c.MaxAnswerBytes),
+		MaxExports: config.Tables.Exports,
 	}
 }
 
@@ -118,7 +120,7 @@ func (s *Server) openTenant(ctx context.Context, info tenant.Info, spawn kernel.
 		unwatch()
 		stop()
 	}
-	rows := data.NewWorker(database, schema, dataLimits(c.API))
+	rows := data.NewWorker(database, schema, dataLimits(c))
 	if guard, ok := preRequest(c.API); ok {
 		rows.Guard(guard)
 	}

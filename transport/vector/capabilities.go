@@ -24,7 +24,12 @@ type details struct {
 func (h handler) capabilities(r *route.Request) error {
 	c := capabilities{Enabled: true}
 	if embedding.MayChoose(r.Caller()) {
-		version, installed := r.Tenant().Catalog.Current().Extension("vector")
+		// Who asks may just have made the extension.
+		catalogue := r.Tenant().Catalog
+		if _, err := catalogue.Refresh(r.Context(), catalogue.Current()); err != nil {
+			return err
+		}
+		version, installed := catalogue.Current().Extension("vector")
 		c.details = &details{
 			Installed: installed, Version: version,
 			EmbeddingEnabled: h.options.Provider != "", EmbeddingProvider: h.options.Provider, EmbeddingModel: h.options.Model,

@@ -144,6 +144,7 @@ var vectorCases = []vectorCase{
 	{name: "a bad effort", body: `{"table":"documents","column":"embedding","vector":[1,0,0],"ef_search":1001}`, status: 400, code: "INVALID_QUERY"},
 	{name: "aggregates", body: `{"table":"documents","column":"embedding","vector":[1,0,0],"select":"count()"}`, status: 400, code: "INVALID_QUERY"},
 	{name: "an order in a condition", body: `{"table":"documents","column":"embedding","vector":[1,0,0],"filters":[{"column":"embedding","operator":"vec_l2","value":[1,0,0]}]}`, status: 400, code: "INVALID_QUERY"},
+	{name: "a number that is none", body: `{"table":"documents","column":"embedding","vector":[1,0,0],"match_threshold":"near"}`, status: 400, code: "INVALID_REQUEST_BODY"},
 	{name: "a broken body", body: `{"table":`, status: 400, code: "INVALID_REQUEST_BODY"},
 	{name: "text without a provider", body: `{"table":"documents","column":"embedding","query":"east"}`, status: 503, code: "FEATURE_DISABLED"},
 	{name: "embed without a provider", path: "/api/v1/vector/embed", body: `{"text":"east"}`, status: 503, code: "FEATURE_DISABLED"},
@@ -257,6 +258,14 @@ func TestVectors(t *testing.T) {
 	if hasPgvector(t, n) {
 		n.exec(t, `CREATE SCHEMA "Exten sions"; GRANT USAGE ON SCHEMA "Exten sions" TO PUBLIC; CREATE EXTENSION vector SCHEMA "Exten sions"`)
 		ways = append(ways, pgvectors()...)
+		var capable struct {
+			Installed bool   `json:"pgvector_installed"`
+			Version   string `json:"pgvector_version"`
+		}
+		n.Want(200, "GET", "/api/v1/capabilities/vector", n.ServiceKey, nil).Decode(t, &capable)
+		if !capable.Installed || capable.Version == "" {
+			t.Errorf("the extension is not noticed: %+v", capable)
+		}
 	} else {
 		t.Log("the test server has no pgvector: its types are left out")
 	}
@@ -306,7 +315,8 @@ func TestVectorsInGraphQL(t *testing.T) {
 // when policies and conditions let only few of its candidates through.
 func TestVectorIndexesFindEnough(t *testing.T) {
 	t.Parallel()
-	n := startTables(t, `SELECT`)
+	// The planner would rather sort so few rows.
+	n := startTables(t, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET enable_sort = off', current_database()); EXECUTE format('ALTER DATABASE %I SET enable_seqscan = off', current_database()); END $$`)
 	if !hasPgvector(t, n) {
 		t.Skip("the test server has no pgvector")
 	}

@@ -8,8 +8,8 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-// rowsName is the name that the statement has in the one around it. No name in a
-// procedure is longer than PostgreSQL allows, so that none is this one.
+// rowsName is the name that the statement has in the one around it. PostgreSQL
+// refuses a procedure that has a part of the same name.
 const rowsName = `"fluxbase: the rows of the procedure"`
 
 // answering puts a statement into one that gives each of its rows as JSON, and at

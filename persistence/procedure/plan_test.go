@@ -119,6 +119,7 @@ func TestParametersAreBoundByTheTypeThatTheStatementWants(t *testing.T) {
 		{"no more rows than wanted", "TABLE things", `{}`, ""},
 		{"a column with the name of the rows", "SELECT 7 AS r", `{}`, `{"r":7}`},
 		{"a row with the name of the rows", "WITH x AS (UPDATE things SET price = 1 WHERE id = 1 RETURNING id) SELECT (SELECT t FROM (VALUES (1, 'x')) t (n, m)) AS r FROM x", `{}`, `{"r":{"n":1,"m":"x"}}`},
+		{"a column that is called like the row", "SELECT 1 AS r, 2 AS x", `{}`, `{"r":1,"x":2}`},
 		{"the same name twice", "SELECT 1 AS a, 2 AS a", `{}`, `{"a":1,"a":2}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

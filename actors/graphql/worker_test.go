@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"fluxbase/actors/data"
 	"fluxbase/actors/graphql/operation"
 	"fluxbase/persistence/caller"
@@ -118,6 +120,30 @@ func TestStatements(t *testing.T) {
 		if b.runs.transactions != c.transactions || b.runs.statements != c.statements {
 			t.Errorf("%s: %d statements in %d transactions, want %d in %d", c.query, b.runs.statements, b.runs.transactions, c.statements, c.transactions)
 		}
+	}
+}
+
+// TestManyAtOnce: workers share a schema and its documents.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t, forumDDL)
+	b.worker.options.Database = b.DB // counting is for one at a time
+	var all errgroup.Group
+	for i := range 8 {
+		all.Go(func() error {
+			for j := range 12 {
+				// Some are the same, some are new; variables differ.
+				query := fmt.Sprintf(`query Q%d ($n: [Int!] = [1], $o: [PostsOrderBy!]) { persons(filter: {id_in: $n}) { posts(orderBy: $o) { ...P } } __type(name: "Posts") { name } } fragment P on Posts { id comments { id } }`, (i+j)%9)
+				r, err := b.ask(&Execute{Caller: []caller.Caller{b.Service(), b.User(ann)}[j%2], Query: query, Variables: fmt.Appendf(nil, `{"n":[%d],"o":[{"id":"ASC"}]}`, i)})
+				if err != nil || string(r.Body) != `{"data":{"persons":[],"__type":{"name":"Posts"}}}` {
+					return fmt.Errorf("%v, %v", r, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

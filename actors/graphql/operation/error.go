@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -41,7 +42,9 @@ func (e *Error) Unwrap() error { return e.Fault }
 // MarshalJSON writes the error as the specification has it, with the code in its
 // extensions.
 func (e *Error) MarshalJSON() ([]byte, error) {
-	extensions := map[string]any{"code": e.Fault.Code}
+	extensions := make(map[string]any, len(e.Fault.Fields)+3)
+	maps.Copy(extensions, e.Fault.Fields)
+	extensions["code"] = e.Fault.Code
 	if e.Fault.Hint != "" {
 		extensions["hint"] = e.Fault.Hint
 	}

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"testing"
+	"unicode/utf8"
 
 	"fluxbase/persistence/fault"
 	"fluxbase/persistence/query"
@@ -67,4 +68,29 @@ func TestSyntax(t *testing.T) {
 			t.Errorf("%s %q: %+v, want column %d: %s (%v)", c.parser, c.text, got, c.column, c.reason, err)
 		}
 	}
+}
+
+// FuzzSyntax: the place of a fault is one in the text, or right behind it.
+func FuzzSyntax(f *testing.F) {
+	for _, s := range []string{"eq.1", "not.is.nul", "(a.eq.1,not.or(b.x", "id.asc.nulls", "a,b(c", "ä::,é.sum(", `"a\`, "in.(1,\"2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for name, parse := range map[string]func() error{
+			"filter": func() error { _, err := ParseExpression(query.Column("c"), text); return err },
+			"order":  func() error { _, err := ParseOrder(text); return err },
+			"select": func() error { _, err := ParseSelect(text); return err },
+			"names":  func() error { _, err := ParseNames(text); return err },
+			"logic":  func() error { _, err := ParseLogic("and", text); return err },
+		} {
+			most := utf8.RuneCountInString(text) + 1
+			if name == "logic" {
+				most += len("and")
+			}
+			err := parse()
+			if syntax, ok := fault.From(err).Details.(*Syntax); err != nil && ok && (syntax.Column < 1 || syntax.Column > most || syntax.Reason == "") {
+				t.Fatalf("%s %q: %+v", name, text, syntax)
+			}
+		}
+	})
 }

@@ -89,3 +89,17 @@ func FuzzMediaType(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPlan: whatever asks for a plan gets the media type of one that can stand in a
+// header.
+func FuzzPlan(f *testing.F) {
+	for _, s := range []string{planType, planType + `+json; for="text/csv"; options=analyze|verbose;`, planType + `+text;for=x`, planType + `; options="a` + "\n" + `b"`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, item string) {
+		got, ok := planned(item)
+		if ok && (got.plan == nil || !strings.HasPrefix(got.contentType, planType+"+") || strings.ContainsAny(got.contentType, "\r\n\x00")) {
+			t.Fatalf("%q: %+v", item, got)
+		}
+	})
+}

@@ -47,6 +47,9 @@ func (l *Logs) Append(ctx context.Context, id, kind string, lines []Line) error 
 	}
 	return l.db.Owner(ctx, func(c *pgxpool.Conn) error {
 		batch := &pgx.Batch{}
+		// No line is worth waiting for the disk: a crash of PostgreSQL may take the last
+		// ones.
+		batch.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
 		// Whoever wrote before, a node that is thought dead perhaps, has committed or
 		// comes later: numbers are given one after the other.
 		batch.Queue(`SELECT pg_advisory_xact_lock(hashtextextended('execution_logs:' || $1, 0))`, id)

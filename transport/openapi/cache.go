@@ -9,8 +9,12 @@ import (
 	"fluxbase/persistence/catalog"
 )
 
-// keptDocuments bounds the cache. A node has a few kinds of callers per tenant.
-const keptDocuments = 32
+// The cache is bounded by number, as a node has a few kinds of callers per tenant, and
+// by bytes; the document that was made last is kept in any case.
+const (
+	keptDocuments = 32
+	keptBytes     = 64 << 20
+)
 
 // Document is a document as it is served.
 type Document struct {
@@ -34,10 +38,13 @@ type cache struct {
 	kept map[key]*entry
 	// order has the keys, the one that was used last at the end.
 	order []key
+	bytes int
 }
 
 type entry struct {
 	once sync.Once
+	// size is what the entry counts for; it is the cache's.
+	size int
 	doc  *Document
 	err  error
 }
@@ -54,6 +61,7 @@ func (c *cache) get(k key, build func() ([]byte, error)) (*Document, error) {
 		}
 		sum := sha256.Sum256(text)
 		e.doc = &Document{JSON: text, ETag: `W/"` + hex.EncodeToString(sum[:12]) + `"`}
+		c.weigh(k, e, len(text))
 	})
 	return e.doc, e.err
 }
@@ -68,8 +76,7 @@ func (c *cache) entry(k key) *entry {
 		e = &entry{}
 		c.kept[k] = e
 		if len(c.order) == keptDocuments {
-			delete(c.kept, c.order[0])
-			c.order = c.order[1:]
+			c.forget()
 		}
 		c.order = append(c.order, k)
 		return e
@@ -81,4 +88,25 @@ func (c *cache) entry(k key) *entry {
 		}
 	}
 	return e
+}
+
+// weigh counts a document that was made, and makes room for it.
+func (c *cache) weigh(k key, e *entry, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept[k] != e {
+		return // let go of in the meantime
+	}
+	e.size = size
+	c.bytes += size
+	for c.bytes > keptBytes && c.order[0] != k {
+		c.forget()
+	}
+}
+
+// forget lets go of the entry that was not used for the longest time.
+func (c *cache) forget() {
+	c.bytes -= c.kept[c.order[0]].size
+	delete(c.kept, c.order[0])
+	c.order = c.order[1:]
 }

@@ -136,3 +136,22 @@ func TestCache(t *testing.T) {
 		t.Error("a failure is a document")
 	}
 }
+
+// Large documents make room for each other, and the last one is kept.
+func TestCacheIsBoundedByBytes(t *testing.T) {
+	c := newCache()
+	for _, scopes := range []string{"a", "b", "c", "d"} {
+		if _, err := c.get(key{scopes: scopes}, func() ([]byte, error) { return make([]byte, keptBytes/2), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.kept) != 2 || c.kept[key{scopes: "d"}] == nil || c.bytes != keptBytes {
+		t.Errorf("kept %d with %d bytes", len(c.kept), c.bytes)
+	}
+	if _, err := c.get(key{scopes: "huge"}, func() ([]byte, error) { return make([]byte, keptBytes+1), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.kept) != 1 || len(c.order) != 1 || c.bytes != keptBytes+1 {
+		t.Errorf("kept %d with %d bytes", len(c.kept), c.bytes)
+	}
+}

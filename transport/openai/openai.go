@@ -32,7 +32,7 @@ const (
 	maxMessage = 300
 )
 
-// ErrAnswerTooLarge is for a service that does not stop answering.
+// errAnswerTooLarge is for a service that does not stop answering.
 var errAnswerTooLarge = errors.New("the answer is too large")
 
 // Client embeds texts by one service. It is safe for concurrent use.

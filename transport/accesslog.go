@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fluxbase/persistence/fault"
+	"fluxbase/transport/route"
 )
 
 // masked are query parameters whose values never reach a log.
@@ -59,7 +60,7 @@ func (s *Server) log(x *exchange, status int, took time.Duration) {
 		attrs = append(attrs, slog.String("tenant_id", c.Tenant))
 	}
 	if x.err != nil {
-		attrs = append(attrs, slog.String("code", string(fault.CodeOf(x.err))))
+		attrs = append(attrs, slog.String("code", route.CodeOf(x.err)))
 		if status >= 500 {
 			attrs = append(attrs, slog.String("error", whole(x.err)))
 		}

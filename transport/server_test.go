@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
 	"go.uber.org/goleak"
 
 	"fluxbase/actors/credential"
@@ -317,6 +318,12 @@ type explosive struct{}
 
 func (explosive) MarshalJSON() ([]byte, error) { panic("boom") }
 
+// brewing is an error of a dialect with codes of its own.
+type brewing struct{}
+
+func (brewing) Error() string     { return "short and stout" }
+func (brewing) ErrorCode() string { return "TEA418" }
+
 func TestFailures(t *testing.T) {
 	d := open(t, func(o *Options) { o.RequestTimeout = 100 * time.Millisecond },
 		route.Route{Method: "GET", Path: "/panic", Access: route.Public, Handle: func(*route.Request) error { panic("sky fell") }},
@@ -331,7 +338,15 @@ func TestFailures(t *testing.T) {
 			<-r.Context().Done()
 			return r.Context().Err()
 		}},
+		route.Route{Method: "GET", Path: "/tea", Access: route.Public, Handle: func(*route.Request) error { return brewing{} },
+			Failure: func(resp *fasthttp.Response, _ string, _ error) int {
+				resp.SetStatusCode(fasthttp.StatusTeapot)
+				return fasthttp.StatusTeapot
+			}},
 	)
+	if a := d.call("GET", "/tea", nil); a.status != 418 {
+		t.Errorf("tea: status %d", a.status)
+	}
 	for _, path := range []string{"/panic", "/secret", "/details"} {
 		a := d.call("GET", path, nil)
 		d.wantStatus(a, 500, fault.InternalError)
@@ -341,6 +356,8 @@ func TestFailures(t *testing.T) {
 	}
 	if log := d.logs.String(); !strings.Contains(log, "sky fell") || !strings.Contains(log, "hunter2") {
 		t.Errorf("the log was not told: %s", log)
+	} else if !strings.Contains(log, `"code":"TEA418"`) {
+		t.Errorf("the log has not the dialect's code: %s", log)
 	}
 	a := d.call("GET", "/busy", nil)
 	d.wantStatus(a, 503, fault.Overloaded)

@@ -32,6 +32,11 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.Code + ": " + r.Message }
 
+// ErrorCode implements route.Coded.
+func (r *refusal) ErrorCode() string { return r.Code }
+
+var _ route.Coded = (*refusal)(nil)
+
 func refuse(status int, code, message string) *refusal {
 	return &refusal{status: status, Code: code, Message: message}
 }

@@ -2,6 +2,7 @@ package route
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -20,6 +21,23 @@ type envelope struct {
 	Hint      string     `json:"hint,omitempty"`
 	Details   any        `json:"details,omitempty"`
 	RequestID string     `json:"request_id,omitempty"`
+}
+
+// Coded is an error of a dialect that has codes of its own.
+type Coded interface {
+	error
+	// ErrorCode is the code as the client gets it.
+	ErrorCode() string
+}
+
+// CodeOf is the code that an error is known by, for logs: the dialect's, or else the
+// table's.
+func CodeOf(err error) string {
+	var c Coded
+	if errors.As(err, &c) {
+		return c.ErrorCode()
+	}
+	return string(fault.CodeOf(err))
 }
 
 // WriteFailure answers with err as the table and the envelope have it, and gives

@@ -16,6 +16,8 @@ const planType = "application/vnd.pgrst.plan"
 // everything else, and for a plan of a media type or with an option that there is
 // not.
 func planned(item string) (f format, ok bool) {
+	// postgrest-js ends with "options=;" when there are none.
+	item = strings.TrimSuffix(strings.TrimRight(item, "; "), "options=")
 	name, params, err := mime.ParseMediaType(item)
 	if err != nil || !strings.HasPrefix(name, planType) {
 		return format{}, false

@@ -15,7 +15,7 @@ import (
 func TestPostgrestClient(t *testing.T) {
 	t.Parallel()
 	folder := npmtest.Install(t, "realtime-js")
-	n := startTables(t, restDDL+callDDL)
+	n := startTables(t, restDDL+callDDL, "API_PLAN_ENABLED=true")
 	n.exec(t, restSeed)
 	const script = "testdata/postgrest.mjs"
 	// Opened here, so that go test knows that its result depends on it.

@@ -26,6 +26,7 @@ var restPlanCases = []restCase{
 	{name: "plan", path: "/kinds?id=eq.1", headers: "Accept: application/vnd.pgrst.plan", wantPart: "Aggregate  (cost=", header: `Content-Type: application/vnd.pgrst.plan+text; for="application/json"; charset=utf-8`},
 	{name: "plan as text", path: "/kinds?id=eq.1", headers: "Accept: application/vnd.pgrst.plan+text", wantPart: "->  Index Scan using kinds_pkey on kinds", header: `Content-Type: application/vnd.pgrst.plan+text; for="application/json"; charset=utf-8`},
 	{name: "plan as the client asks", path: "/kinds", headers: `Accept: application/vnd.pgrst.plan+text; for="application/json"; options=analyze|verbose|settings|buffers|wal;`, wantPart: "actual time="},
+	{name: "plan as the client asks without options", path: "/kinds", headers: `Accept: application/vnd.pgrst.plan+text; for="application/json"; options=;`, wantPart: "Aggregate  (cost=", header: `Content-Type: application/vnd.pgrst.plan+text; for="application/json"; charset=utf-8`},
 	{name: "plan of one object", path: "/kinds", headers: `Accept: application/vnd.pgrst.plan+json; for="application/vnd.pgrst.object+json"; options=verbose`, wantPart: `"Output"`, header: `Content-Type: application/vnd.pgrst.plan+json; for="application/vnd.pgrst.object+json"; options=verbose; charset=utf-8`},
 	{name: "plan of csv", path: "/kinds", headers: `Accept: application/vnd.pgrst.plan; for="text/csv"`, wantPart: "Aggregate  (cost="},
 	{name: "plan with a count", path: "/kinds", headers: "Accept: application/vnd.pgrst.plan | Prefer: count=exact", wantPart: "->  Append"},

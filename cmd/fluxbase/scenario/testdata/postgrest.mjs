@@ -23,6 +23,22 @@ async function expect(query, want, what) {
 const one = { id: 1, label: 'one', n: 10 }
 
 const checks = {
+  explain: async () => assert.match((await service.from('kinds').select().eq('id', 1).explain()).data, /^Aggregate  \(cost=/),
+  'explain as JSON': async () => {
+    const { data } = await service.from('kinds').select('id').explain({ format: 'json', verbose: true })
+    assert.equal(data[0].Plan['Node Type'], 'Aggregate')
+  },
+  'at most so many rows of a function': () =>
+    expect(service.rpc('numbers', { n: 3 }).maxAffected(2), {
+      data: null,
+      status: 400,
+      error: { code: 'PGRST124', details: 'The query affects 3 rows', hint: null, message: 'Query result exceeds max-affected preference constraint' },
+    }),
+  'a hint': () =>
+    expect(service.from('kind').select(), {
+      status: 404,
+      error: { code: 'PGRST205', details: null, hint: "Perhaps you meant the table 'public.kinds'", message: "Could not find the table 'public.kind' in the schema cache" },
+    }),
   select: () => expect(service.from('kinds').select().eq('id', 1), { data: [one], status: 200, statusText: 'OK', count: null }),
   columns: () => expect(service.from('kinds').select('label, number:n').eq('id', 1), { data: [{ label: 'one', number: 10 }] }),
   'exact count': () => expect(service.from('kinds').select('id', { count: 'exact' }).limit(1), { count: 5, status: 206 }),

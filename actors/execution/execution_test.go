@@ -483,7 +483,7 @@ func TestWhatADeadNodeHeld(t *testing.T) {
 	if got, err := b.store.Claim(t.Context(), store.Want{Node: "dead", Count: 9, Lease: time.Millisecond}); err != nil || len(got) < 2 {
 		t.Fatal(got, err)
 	}
-	n := b.node("alive", nil)
+	b.node("alive", nil)
 	for id, want := range map[string]store.Status{waited.Task.ID: store.Failed, async: store.Completed, poison: store.Failed} {
 		if r := b.await(id, ended); r.Status != want {
 			t.Errorf("got %+v, want %s", r, want)
@@ -495,7 +495,6 @@ func TestWhatADeadNodeHeld(t *testing.T) {
 	if got := b.log(async); len(got) < 2 {
 		t.Errorf("logged %q", got)
 	}
-	_ = n
 }
 
 // A connection that is lost under an execution that nobody waits for has it begun

@@ -112,8 +112,7 @@ type Listed struct {
 }
 
 // Cancel asks Records to end an execution that waits or runs, on any node. The reply
-// is its *store.Record; CONFLICT when it had ended before, with the record's status in
-// the details.
+// is its *store.Record; INVALID_INPUT when it had ended before.
 type Cancel struct{ ID string }
 
 // Rung tells a Runner that the queue's channel rang, with what.

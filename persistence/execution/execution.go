@@ -137,7 +137,7 @@ func (c *Call) noted() []byte {
 	return []byte("null")
 }
 
-// insert notes a call; $1 to $10 are columns.
+// insert notes a call; $1 to $9 are what columns gives.
 const insert = `
 	INSERT INTO rpc.executions (id, tenant_id, procedure_id, namespace, procedure_name, input_params, user_id, user_role, user_email, scheduled_at, status, is_async, caller, started_at, completed_at, error_code, error_message, duration_ms)
 	SELECT gen_random_uuid(), $1::uuid, nullif($2, '')::uuid, $3, $4, $5::json, nullif($6, '')::uuid, $7, nullif($8, ''), $9::timestamptz, `

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"cmp"
+	"time"
 
 	"fluxbase/actors/kernel"
 	actor "fluxbase/actors/procedure"
@@ -10,9 +11,13 @@ import (
 	"fluxbase/transport/route"
 )
 
+// syncTimeout is longer than what others have: the first use of the parser takes
+// seconds, and a sync may bring a thousand procedures.
+const syncTimeout = 2 * time.Minute
+
 func syncRoutes(from route.Ranges) []route.Route {
 	return []route.Route{{
-		Method: "POST", Path: adminBase + "/sync", Access: authors, BodyLimit: route.LimitAdminSync,
+		Method: "POST", Path: adminBase + "/sync", Access: authors, BodyLimit: route.LimitAdminSync, Timeout: syncTimeout,
 		Message: actor.Sync{}, Handle: syncer{from}.sync,
 		Doc: route.Doc{
 			Tag: tag, Summary: "Make the stored procedures those that are given",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fluxbase/cmd/fluxbase/server/servertest"
+	"fluxbase/persistence/procedure"
 )
 
 // procedureShown is what a procedure looks like over HTTP.
@@ -62,6 +63,11 @@ func (r syncReport) String() string {
 
 func syncProcedures(n *servertest.Node, t *testing.T, body string) syncReport {
 	t.Helper()
+	// The first use of the parser in a process may take longer than a client waits,
+	// where the race detector looks on.
+	if _, err := procedure.Compile("default", "first", "SELECT 1", procedure.Limits{}); err != nil {
+		t.Fatal(err)
+	}
 	var report syncReport
 	n.Want(200, "POST", "/api/v1/admin/rpc/sync", n.ServiceKey, body).Decode(t, &report)
 	return report

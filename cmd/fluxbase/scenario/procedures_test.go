@@ -61,13 +61,18 @@ func (r syncReport) String() string {
 		" unchanged ", r.Details.Unchanged, " errors ", errors)
 }
 
-func syncProcedures(n *servertest.Node, t *testing.T, body string) syncReport {
+// useParser uses the parser of procedures: the first use in a process may take longer
+// than a client waits, where the race detector looks on.
+func useParser(t *testing.T) {
 	t.Helper()
-	// The first use of the parser in a process may take longer than a client waits,
-	// where the race detector looks on.
 	if _, err := procedure.Compile("default", "first", "SELECT 1", procedure.Limits{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func syncProcedures(n *servertest.Node, t *testing.T, body string) syncReport {
+	t.Helper()
+	useParser(t)
 	var report syncReport
 	n.Want(200, "POST", "/api/v1/admin/rpc/sync", n.ServiceKey, body).Decode(t, &report)
 	return report

@@ -25,6 +25,7 @@ func TestProceduresOfTenants(t *testing.T) {
 	}
 	n := servertest.On(t, address)
 	acme := []string{"X-FB-Tenant", "acme"}
+	useParser(t)
 	n.Want(200, "POST", "/api/v1/admin/rpc/sync", n.ServiceKey, `{"procedures":[
 		{"name":"who","code":"SELECT current_user AS role, current_setting('app.current_tenant_id') <> '' AS tenant"},
 		{"name":"tick","code":"-- @fluxbase:schedule @every 1s\nSELECT current_user AS role"}]}`, acme...)

@@ -62,6 +62,7 @@ func procedures(t *testing.T, n *servertest.Node, namespace string, code map[str
 		body.Procedures = append(body.Procedures, given{name, text})
 	}
 	var done struct{ Errors []any }
+	useParser(t)
 	n.Want(200, "POST", "/api/v1/admin/rpc/sync", n.ServiceKey, body).Decode(t, &done)
 	if len(done.Errors) > 0 {
 		t.Fatalf("procedures were refused: %v", done.Errors)

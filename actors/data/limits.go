@@ -21,6 +21,8 @@ type Limits struct {
 	// MaxConditions, MaxListValues, MaxEmbeds and MaxEmbedDepth bound the parts of a
 	// query; see query.Size.
 	MaxConditions, MaxListValues, MaxEmbeds, MaxEmbedDepth int
+	// NoAggregates refuses values computed over rows.
+	NoAggregates bool
 	// MaxAffectedRows is how many rows an update or a deletion may change, and
 	// MaxCost the planner's cost that a statement may have (0 judges none). They
 	// do not hold for those who look after the data.
@@ -99,8 +101,12 @@ const (
 	maxNesting = 64
 )
 
-// Size refuses a query that has too many parts to be worth compiling.
+// Size refuses a query that has too many parts to be worth compiling, or parts that
+// are switched off.
 func (l Limits) Size(s query.Size) error {
+	if l.NoAggregates && s.Aggregates > 0 {
+		return fault.New(fault.AggregatesDisabled, "Aggregates are switched off").WithHint("api.aggregates_enabled switches them on.")
+	}
 	for _, part := range [...]struct {
 		what      string
 		got, most int

@@ -27,6 +27,8 @@ const (
 	// costs too much.
 	QueryTooLarge      Code = "QUERY_TOO_LARGE"
 	StatementTooCostly Code = "STATEMENT_TOO_COSTLY"
+	// AggregatesDisabled is a query with aggregates where they are switched off.
+	AggregatesDisabled Code = "AGGREGATES_DISABLED"
 	// TooManyRows is a write that would change too many rows: it changed none.
 	TooManyRows Code = "TOO_MANY_ROWS"
 	// AnswerTooLarge is an answer of too many bytes. What was asked for has been done.

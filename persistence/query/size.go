@@ -13,12 +13,14 @@ type Size struct {
 	// Embeds is the number of embeds, EmbedDepth how deep they nest: 1 for an embed
 	// that has none.
 	Embeds, EmbedDepth int
+	// Aggregates is the number of values computed over rows.
+	Aggregates int
 }
 
 // And is the size of a statement that has the parts of both.
 func (s Size) And(o Size) Size {
 	return Size{
-		Conditions: s.Conditions + o.Conditions, Embeds: s.Embeds + o.Embeds,
+		Conditions: s.Conditions + o.Conditions, Embeds: s.Embeds + o.Embeds, Aggregates: s.Aggregates + o.Aggregates,
 		Depth: max(s.Depth, o.Depth), Values: max(s.Values, o.Values), Columns: max(s.Columns, o.Columns),
 		Orders: max(s.Orders, o.Orders), EmbedDepth: max(s.EmbedDepth, o.EmbedDepth),
 	}
@@ -64,18 +66,23 @@ func (r *Returning) size(where Condition, order []Order) Size {
 func (s *Size) selects(fields Projection, depth int) {
 	s.Columns = max(s.Columns, len(fields))
 	for _, item := range fields {
-		if o, ok := item.(*Object); ok {
-			s.Columns = max(s.Columns, len(fields)+len(o.Fields))
+		switch item := item.(type) {
+		case *Aggregate:
+			s.Aggregates++
+		case *Object:
+			s.Columns = max(s.Columns, len(fields)+len(item.Fields))
+			for _, inner := range item.Fields {
+				if _, ok := inner.(*Aggregate); ok {
+					s.Aggregates++
+				}
+			}
+		case *Embed:
+			s.Embeds++
+			s.EmbedDepth = max(s.EmbedDepth, depth+1)
+			s.where(item.Where, 1)
+			s.Orders = max(s.Orders, len(item.Order))
+			s.selects(item.Fields, depth+1)
 		}
-		e, ok := item.(*Embed)
-		if !ok {
-			continue
-		}
-		s.Embeds++
-		s.EmbedDepth = max(s.EmbedDepth, depth+1)
-		s.where(e.Where, 1)
-		s.Orders = max(s.Orders, len(e.Order))
-		s.selects(e.Fields, depth+1)
 	}
 }
 

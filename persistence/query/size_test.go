@@ -18,6 +18,8 @@ func TestSize(t *testing.T) {
 		{"columns and groups", (&Select{Fields: Projection{Star{}, &Field{}}, Group: []Path{{}, {}}}).Size(), Size{Depth: 1, Columns: 4}},
 		{"related rows", (&Select{Where: Not{Condition: &Related{Where: Untrue{Condition: long}}}}).Size(), Size{Conditions: 2, Depth: 4, Values: 3}},
 		{"an object", (&Select{Fields: Projection{&Object{Fields: Projection{&Field{}, &Field{}}}}}).Size(), Size{Depth: 1, Columns: 3}},
+		{"aggregates", (&Select{Fields: Projection{&Aggregate{}, &Object{Fields: Projection{&Aggregate{}, &Constant{}}}, &Embed{Fields: Projection{&Aggregate{}}}}}).Size(),
+			Size{Depth: 1, Columns: 5, Embeds: 1, EmbedDepth: 1, Aggregates: 3}},
 		{"several roots", (&Root{Select: Select{Where: long, Fields: Projection{outer}}}).Size().And((&Root{Select: Select{Where: compare, Fields: Projection{outer}}}).Size()),
 			Size{Conditions: 6, Depth: 3, Values: 3, Columns: 4, Orders: 2, Embeds: 4, EmbedDepth: 2}},
 		{"embeds", (&Select{Fields: Projection{outer, &Embed{}}, Where: compare}).Size(),

@@ -160,6 +160,8 @@ func describe(err error) *refusal {
 		embed, _ := f.Details.(sql.EmbedName)
 		r.Code, r.Message, r.Hint = "PGRST120", "Bad operator on the '"+embed.Embed+"' embedded resource", nil
 		r.Details = "Only is null or not is null filters are allowed on embedded resources"
+	case fault.AggregatesDisabled:
+		r.Code, r.Message, r.Hint = "PGRST123", "Use of aggregate functions is not allowed", nil
 	case fault.UnrelatedOrder:
 		r.Code, r.Message, r.Details = "PGRST118", "A"+strings.TrimPrefix(r.Message, "a"), details
 	case fault.InvalidRequestBody, fault.JSONTooDeep:

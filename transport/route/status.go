@@ -25,6 +25,7 @@ var statuses = map[fault.Code]int{
 	fault.UnknownMessageType:   400,
 	fault.QueryTooLarge:        400,
 	fault.StatementTooCostly:   400,
+	fault.AggregatesDisabled:   400,
 	fault.TooManyRows:          400,
 	fault.AnswerTooLarge:       400,
 

@@ -115,13 +115,14 @@ func function(r *route.Request, name string, call invocation, missing error) err
 	start := time.Now()
 	done, err := kernel.Ask[*data.Called](r.Context(), r.Tenant().Data, &data.Call{
 		Caller: r.Caller(),
-		Query:  &query.Call{Function: data.Public(name), Body: body, Page: query.Page{Limit: query.NoLimit}},
+		Query:  &query.Call{Function: data.Public(name), Body: body, Page: query.Page{Limit: query.NoLimit}, Count: query.CountExact},
 	})
 	if err != nil {
 		return err
 	}
 	took := time.Since(start).Milliseconds()
-	return r.JSON(200, outcome{Status: store.Completed, Result: given(done), RowsReturned: &done.Rows, DurationMS: &took})
+	return r.JSON(200, outcome{Status: store.Completed, Result: given(done), RowsReturned: &done.Rows,
+		Truncated: done.Total > done.Rows, DurationMS: &took})
 }
 
 // given is what a function gave, without the array around it if it gives one thing.

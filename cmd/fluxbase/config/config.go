@@ -316,6 +316,10 @@ type API struct {
 	// which tell a lot of the database.
 	PlanEnabled bool `key:"plan_enabled"`
 
+	// AggregatesEnabled lets callers have values computed over rows, in all dialects. A
+	// count of the rows that match is none.
+	AggregatesEnabled bool `key:"aggregates_enabled" default:"true"`
+
 	// How large a query may be. -1 is no limit, here and for MaxAffectedRows.
 	MaxConditions int `key:"max_conditions" default:"1000"`
 	MaxListValues int `key:"max_list_values" default:"10000"`

@@ -125,6 +125,42 @@ func TestCaps(t *testing.T) {
 	}
 }
 
+// TestAggregatesSwitchedOff: no dialect computes values over rows then, and all of
+// them count the rows of a list.
+func TestAggregatesSwitchedOff(t *testing.T) {
+	t.Parallel()
+	n := startTables(t, capsDDL, "API_AGGREGATES_ENABLED=false")
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+		want                     string
+	}{
+		{"native", "GET", "/api/v1/tables/crates?select=count(*)", "", 400, `"code":"AGGREGATES_DISABLED"`},
+		{"native, in a body", "POST", "/api/v1/tables/crates/query", `{"select":"max(id)"}`, 400, `"code":"AGGREGATES_DISABLED"`},
+		{"strict", "GET", "/rest/v1/crates?select=id.max()", "", 400, `{"code":"PGRST123","message":"Use of aggregate functions is not allowed","details":null,"hint":null}`},
+		{"strict, in an embed", "GET", "/rest/v1/shelves?select=id,up(n.sum())&limit=1", "", 400, `"code":"PGRST123"`},
+		{"strict, of a write", "PATCH", "/rest/v1/crates?id=eq.1&select=count()", `{"v":"y"}`, 400, `"code":"PGRST123"`},
+		{"GraphQL", "POST", "/graphql", `{"query":"{ cratesAggregate { count } }"}`, 400, `"code":"AGGREGATES_DISABLED"`},
+		{"GraphQL, inside of an object", "POST", "/graphql", `{"query":"{ cratesAggregate { max { id } } }"}`, 400, `"code":"AGGREGATES_DISABLED"`},
+		{"a list with its count", "GET", "/api/v1/tables/crates?select=id&id=eq.1&count=exact", "", 200, `[{"id":1}]`},
+		{"a strict list", "GET", "/rest/v1/crates?select=id&id=eq.1", "", 200, `[{"id":1}]`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var body any
+			if c.body != "" {
+				body = c.body
+			}
+			r := n.Do(c.method, c.path, n.token(t, "ann"), body, "Prefer", "return=representation")
+			if r.Status != c.status || !strings.Contains(string(r.Body), c.want) {
+				t.Errorf("status %d, want %d %s: %s", r.Status, c.status, c.want, r.Body)
+			}
+		})
+	}
+	if got := n.text(t, `SELECT v FROM crates WHERE id = 1`); got != "x" {
+		t.Errorf("the row was changed to %q", got)
+	}
+}
+
 // A client that hangs up takes along what it asked for, whatever that was: nothing
 // of it stays.
 func TestHangUpUndoesWhatRuns(t *testing.T) {

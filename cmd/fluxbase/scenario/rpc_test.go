@@ -38,6 +38,7 @@ const library = `
 	END $$;
 	CREATE FUNCTION add(a int, b int DEFAULT 10) RETURNS int LANGUAGE sql RETURN a + b;
 	CREATE FUNCTION several(n int) RETURNS SETOF tasks LANGUAGE sql AS 'SELECT * FROM tasks ORDER BY id LIMIT n';
+	CREATE FUNCTION numbers(n int) RETURNS SETOF int LANGUAGE sql AS 'SELECT generate_series(1, n)';
 	CREATE FUNCTION nothing() RETURNS void LANGUAGE sql AS '';
 	CREATE FUNCTION pair() RETURNS TABLE (a int, b text) LANGUAGE sql ROWS 1 AS $$ SELECT 1, 'x' $$;
 	CREATE FUNCTION shadowed() RETURNS int LANGUAGE sql RETURN 1;
@@ -140,6 +141,7 @@ func TestProcedureCalls(t *testing.T) {
 		{"a SQL function", "ann", "default/add", `{"params":{"a":1,"b":2}}`, 200, `{"status":"completed","result":3}`},
 		{"a default of a SQL function", "anon", "default/add", `{"params":{"a":1}}`, 200, `{"result":11}`},
 		{"a SQL function that gives rows", "ann", "default/several", `{"params":{"n":1}}`, 200, `{"result":[{"title":"a"}],"rows_returned":1}`},
+		{"a SQL function that gives more rows than are given", "ann", "default/numbers", `{"params":{"n":1001}}`, 200, `{"status":"completed","rows_returned":1000,"truncated":true}`},
 		{"a SQL function that gives nothing", "ann", "default/nothing", `{}`, 200, `{"status":"completed","result":null}`},
 		{"a SQL function with other arguments", "ann", "default/add", `{"params":{"c":1}}`, 404, `{"code":"FUNCTION_NOT_FOUND"}`},
 		{"a SQL function that nobody waits for", "ann", "default/add", `{"params":{"a":1},"async":true}`, 400, `{"code":"INVALID_INPUT"}`},

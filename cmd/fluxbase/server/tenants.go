@@ -76,7 +76,7 @@ func dataLimits(config config.Config) data.Limits {
 		MaxTotalResults: int64(c.MaxTotalResults), MaxBatchSize: int64(c.MaxBatchSize),
 		MaxConditions: c.MaxConditions, MaxListValues: c.MaxListValues, MaxEmbeds: c.MaxEmbeds, MaxEmbedDepth: c.MaxEmbedDepth,
 		MaxAffectedRows: int64(c.MaxAffectedRows), MaxCost: c.MaxStatementCost, MaxAnswerBytes: int64(c.MaxAnswerBytes),
-		MaxExports: config.Tables.Exports,
+		MaxExports: config.Tables.Exports, NoAggregates: !c.AggregatesEnabled,
 	}
 }
 

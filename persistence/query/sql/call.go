@@ -136,18 +136,8 @@ func Call(relations Relations, r *catalog.Routine, whole bool, q *query.Call, o 
 		if q.Fields != nil || q.Where != nil || q.Order != nil {
 			return nil, invalid("%s returns no rows to select from, to filter or to order", q.Function)
 		}
-		var w strings.Builder
-		w.WriteString(`SELECT coalesce(to_json(result."value"), 'null'::json) FROM ` + from.String())
-		err := c.page(&w, q.Page)
-		if err != nil {
-			return nil, err
-		}
-		called.Plan = &Plan{Rows: true, Labels: []string{r.Name}}
-		if o.Bound != nil {
-			called.Plan, err = c.bounded(called.Plan, "", w.String(), "")
-		} else {
-			called.Plan, err = c.finishRead(called.Plan, w.String())
-		}
+		plan, err := c.values(&Plan{Rows: true, Labels: []string{r.Name}}, from.String(), q)
+		called.Plan = plan
 		return called, err
 	}
 	from.WriteString(" AS ")
@@ -174,6 +164,31 @@ func Call(relations Relations, r *catalog.Routine, whole bool, q *query.Call, o 
 	plan, err := c.read(s, with)
 	called.Plan = plan
 	return called, err
+}
+
+// values completes a plan that reads values which a function returns: those of
+// from, which calls it and names them result."value".
+func (c *compiler) values(plan *Plan, from string, q *query.Call) (*Plan, error) {
+	const total = "SELECT count(*) FROM result"
+	with, counted := "", q.Count != query.CountNone
+	if counted { // what is counted must not be called twice
+		with, from = `WITH result AS MATERIALIZED (SELECT result."value" FROM `+from+") ", "result"
+	}
+	var w strings.Builder
+	w.WriteString(`SELECT coalesce(to_json(result."value"), 'null'::json) FROM ` + from)
+	if err := c.page(&w, q.Page); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.options.Bound != nil && counted:
+		return c.bounded(plan, with, w.String(), total)
+	case c.options.Bound != nil:
+		return c.bounded(plan, "", w.String(), "")
+	case counted:
+		plan.Counted = true
+		return c.finishRead(plan, with+"SELECT ("+total+"), NULL::json UNION ALL SELECT NULL, item FROM ("+w.String()+") AS page(item)")
+	}
+	return c.finishRead(plan, w.String())
 }
 
 // result is what a function returns as a relation: the exposed one whose rows it

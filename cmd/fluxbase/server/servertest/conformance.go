@@ -23,10 +23,7 @@ import (
 // what is not described like that is a mistake of the document or of the answer.
 
 func init() {
-	openapi3.DefineStringFormatCallback("uuid", func(text string) error {
-		_, err := uuid.Parse(text)
-		return err
-	})
+	openapi3.DefineStringFormatValidator("uuid", openapi3.NewCallbackValidator(uuid.Validate))
 	openapi3filter.RegisterBodyDecoder("application/vnd.pgrst.plan+text", openapi3filter.PlainBodyDecoder)
 }
 

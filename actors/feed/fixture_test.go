@@ -17,7 +17,6 @@ import (
 	"fluxbase/actors/delivery"
 	"fluxbase/actors/feed"
 	"fluxbase/actors/kernel"
-	"fluxbase/listeners"
 	"fluxbase/persistence/caller"
 	"fluxbase/persistence/changelog"
 	"fluxbase/persistence/db/dbtest"
@@ -258,12 +257,11 @@ func (f *fixture) node(name string, change ...func(*feed.Options)) kernel.Ref {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	l := listeners.Listen(listeners.Options{URL: f.AdminURL, Channels: []string{listeners.Changes}, MaxBackoff: 100 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)}, listeners.Handler{
+	f.Listen("fluxbase_changes", dbtest.Ear{
 		Up:   func() { _ = ref.Tell(feed.ListenerUp{}) },
-		Down: func(error) { _ = ref.Tell(feed.ListenerDown{}) },
-		Bell: func(string, string) { _ = ref.Tell(feed.Rung{}) },
+		Down: func() { _ = ref.Tell(feed.ListenerDown{}) },
+		Bell: func() { _ = ref.Tell(feed.Rung{}) },
 	})
-	f.t.Cleanup(l.Close)
 	return ref
 }
 

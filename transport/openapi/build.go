@@ -12,6 +12,12 @@ import (
 	"fluxbase/transport/route"
 )
 
+// description stands before everything else.
+const description = `Errors have a stable ` + "`code`" + `. Rows are JSON as PostgreSQL writes it: every digit of a number; a float or numeric that is no number is the text
+NaN, Infinity or -Infinity, and an infinite date the text infinity or -infinity.
+
+This document has what its reader may use: with other credentials it is another one.`
+
 // build writes the document of those routes that are admitted, and of the relations
 // and functions that the caller may use.
 func (a *API) build(s *catalog.Snapshot, c caller.Caller, everything bool, admitted string) ([]byte, error) {

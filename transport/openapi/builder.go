@@ -14,6 +14,9 @@ import (
 	"fluxbase/transport/route"
 )
 
+// tenantHeader chooses a tenant for those who may enter several.
+var tenantHeader = route.Parameter{Name: "X-FB-Tenant", In: route.InHeader, Description: "The tenant, by its id or slug; the credential's own or the default one if it is left out"}
+
 // builder makes a document of routes. What several operations have alike becomes a
 // component.
 type builder struct {
